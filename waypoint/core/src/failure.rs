@@ -1,0 +1,182 @@
+//! Every refusal on the data path: what the client sees and what the access log says.
+//!
+//! Invariant: a request or connection that is not served ends as exactly one [`Failure`].
+//! The short flags and the details strings are API: dashboards and runbooks match on Envoy's.
+//! Envoy: `envoy/stream_info/stream_info.h` (response flags), `response_code_details`.
+
+use http::StatusCode;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Envoy's response flags, by their short log strings. Only those a waypoint can produce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ResponseFlag {
+    /// No healthy upstream.
+    UH,
+    /// Upstream connection failure.
+    UF,
+    /// Upstream overflow (circuit breaking).
+    UO,
+    /// No route configured, or no filter chain for the destination.
+    NR,
+    /// Upstream retry limit exceeded.
+    URX,
+    /// No cluster found.
+    NC,
+    /// Request or connection exceeded its duration.
+    DT,
+    /// Downstream connection termination.
+    DC,
+    /// Upstream request timeout.
+    UT,
+    /// Local reset.
+    LR,
+    /// Upstream remote reset.
+    UR,
+    /// Upstream connection termination.
+    UC,
+    /// Delay injected.
+    DI,
+    /// Fault injected.
+    FI,
+    /// Rate limited locally.
+    RL,
+    /// External authorization denied.
+    UAEX,
+    /// Stream idle timeout.
+    SI,
+    /// Invalid Envoy-specific request headers.
+    IH,
+    /// Downstream protocol error.
+    DPE,
+    /// Upstream protocol error.
+    UPE,
+    /// Upstream max stream duration reached.
+    UMSDR,
+    /// Overload manager terminated the request (Envoy: `OverloadManager`).
+    OM,
+    /// DNS resolution failed.
+    DF,
+    /// Downstream remote reset.
+    DR,
+}
+
+impl ResponseFlag {
+    /// The string `%RESPONSE_FLAGS%` prints.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UH => "UH",
+            Self::UF => "UF",
+            Self::UO => "UO",
+            Self::NR => "NR",
+            Self::URX => "URX",
+            Self::NC => "NC",
+            Self::DT => "DT",
+            Self::DC => "DC",
+            Self::UT => "UT",
+            Self::LR => "LR",
+            Self::UR => "UR",
+            Self::UC => "UC",
+            Self::DI => "DI",
+            Self::FI => "FI",
+            Self::RL => "RL",
+            Self::UAEX => "UAEX",
+            Self::SI => "SI",
+            Self::IH => "IH",
+            Self::DPE => "DPE",
+            Self::UPE => "UPE",
+            Self::UMSDR => "UMSDR",
+            Self::OM => "OM",
+            Self::DF => "DF",
+            Self::DR => "DR",
+        }
+    }
+}
+
+/// A set of response flags; a request can carry several (`URX,UF`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ResponseFlags(u32);
+
+impl ResponseFlags {
+    pub const NONE: Self = Self(0);
+
+    #[must_use]
+    pub const fn of(flag: ResponseFlag) -> Self {
+        Self(1 << flag as u8)
+    }
+
+    #[must_use]
+    pub const fn with(self, flag: ResponseFlag) -> Self {
+        Self(self.0 | 1 << flag as u8)
+    }
+
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub const fn contains(self, flag: ResponseFlag) -> bool {
+        self.0 & (1 << flag as u8) != 0
+    }
+
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Prints `-` for none, else the flags joined by commas.
+impl fmt::Display for ResponseFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Envoy: the order of ALL_RESPONSE_FLAGS; `URX` comes before `UF` there, as it does nowhere else.
+        const ORDER: [ResponseFlag; 24] = [
+            ResponseFlag::UH,
+            ResponseFlag::URX,
+            ResponseFlag::UF,
+            ResponseFlag::UO,
+            ResponseFlag::NR,
+            ResponseFlag::NC,
+            ResponseFlag::DT,
+            ResponseFlag::DC,
+            ResponseFlag::UT,
+            ResponseFlag::LR,
+            ResponseFlag::UR,
+            ResponseFlag::UC,
+            ResponseFlag::DI,
+            ResponseFlag::FI,
+            ResponseFlag::RL,
+            ResponseFlag::UAEX,
+            ResponseFlag::SI,
+            ResponseFlag::IH,
+            ResponseFlag::DPE,
+            ResponseFlag::UPE,
+            ResponseFlag::UMSDR,
+            ResponseFlag::OM,
+            ResponseFlag::DF,
+            ResponseFlag::DR,
+        ];
+        let mut first = true;
+        for flag in ORDER.into_iter().filter(|flag| self.contains(*flag)) {
+            if !first {
+                f.write_str(",")?;
+            }
+            first = false;
+            f.write_str(flag.as_str())?;
+        }
+        if first { f.write_str("-") } else { Ok(()) }
+    }
+}
+
+/// One refusal: the status and body the client gets, and what the log says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub flags: ResponseFlags,
+    /// `%RESPONSE_CODE_DETAILS%`; no spaces, as Envoy replaces them by underscores.
+    pub details: Cow<'static, str>,
+    /// The plain-text body; empty means `content-length: 0` and no content type.
+    pub body: Cow<'static, str>,
+}

@@ -1,0 +1,24 @@
+//! Every bound of the decision layers, with its reason and Envoy's or Istio's default.
+
+use std::time::Duration;
+
+/// Resources of one type a waypoint keeps. Envoy: unlimited; istiod's largest known meshes have some 100 000 workloads.
+pub const RESOURCES_MAX: usize = 1_000_000;
+
+/// Bytes of one compiled regular expression. Envoy: RE2 program size 100 (warn) / unlimited; `regex` counts bytes.
+pub const REGEX_SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// Nesting of matcher trees, RBAC rules and the like. Istio's own output nests below 10.
+pub const NESTING_MAX: usize = 64;
+
+/// Body of a direct response. Envoy: `max_direct_response_body_size_bytes`, 4096 by default, 1 MiB as istiod sets it.
+pub const DIRECT_RESPONSE_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Retries of one request, whatever the policy says. Envoy: unlimited; more only multiplies an outage.
+pub const RETRIES_MAX: u32 = 100;
+
+/// First back-off between retries when the policy has none. Envoy: 25 ms, jittered over `[0, base * 2^n)`.
+pub const RETRY_BACK_OFF_BASE: Duration = Duration::from_millis(25);
+
+/// Ceiling of the back-off as a multiple of its base. Envoy: 10 times the base interval.
+pub const RETRY_BACK_OFF_MAX_FACTOR: u32 = 10;

@@ -1,0 +1,34 @@
+//! Layer 0: what the waypoint serves, as immutable data named as Envoy names it.
+//!
+//! Built by `translate`, shared by `Arc`, read by everything above. No protos, no serde, no behaviour beyond
+//! constructors and look-ups. What cannot be honoured is represented, never dropped: see [`Refusal`].
+
+pub mod access_log;
+pub mod cluster;
+pub mod endpoint;
+pub mod http_chain;
+pub mod listener;
+pub mod matcher;
+pub mod rbac;
+pub mod route;
+pub mod workload;
+
+use std::sync::Arc;
+
+/// Why a chain, route or cluster must refuse everything: something in its configuration cannot be honoured.
+///
+/// Serving it without that part would be silently unenforced policy, so the smallest unit that contains the part
+/// answers 503 with `details`, and the rest of the listener goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Goes into `%RESPONSE_CODE_DETAILS%`, e.g. `unsupported_filter{envoy.filters.http.wasm:my-plugin}`. No spaces.
+    pub details: Arc<str>,
+}
+
+impl Refusal {
+    #[must_use]
+    pub fn new(kind: &str, what: &str) -> Self {
+        let what: String = what.chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect();
+        Self { details: format!("{kind}{{{what}}}").into() }
+    }
+}

@@ -1,0 +1,165 @@
+//! Clusters: how a set of endpoints is found, balanced and spoken to. Envoy: `config.cluster.v3.Cluster`.
+
+use super::Refusal;
+use super::endpoint::Assignment;
+use super::route::ClusterName;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub name: ClusterName,
+    /// Of the serialized cluster.
+    pub content_hash: u64,
+    pub discovery: Discovery,
+    pub balancing: Balancing,
+    /// Envoy: 5 s; istiod: 10 s from mesh config.
+    pub connect_timeout: Duration,
+    pub protocol: UpstreamProtocol,
+    pub transport: Transport,
+    pub breakers: CircuitBreakers,
+    pub outlier: Option<Arc<OutlierDetection>>,
+    pub pool: PoolSettings,
+    /// `metadata.filter_metadata.istio.services[0]`, for telemetry.
+    pub service: Option<Arc<ServiceRef>>,
+    /// DestinationRule that shaped it, for `explain`.
+    pub istio_config: Option<Arc<str>>,
+    /// Something in this cluster cannot be honoured: requests routed to it are refused.
+    pub refusal: Option<Refusal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRef {
+    pub host: Arc<str>,
+    pub name: Arc<str>,
+    pub namespace: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Discovery {
+    /// Assignment of this name arrives by EDS.
+    Eds {
+        service_name: Arc<str>,
+    },
+    Static(Arc<Assignment>),
+    /// Names in the assignment are resolved; all addresses are endpoints.
+    StrictDns(Arc<Assignment>),
+    /// One address of the name at a time.
+    LogicalDns(Arc<Assignment>),
+    /// Where the tunnel wanted to go.
+    OriginalDst,
+    /// `encap`: the CONNECT target itself, over HBONE (requests addressed to a pod).
+    DirectPod,
+}
+
+#[derive(Clone, Debug)]
+pub struct Balancing {
+    pub policy: BalancePolicy,
+    /// Percent of healthy hosts below which health is ignored; istiod sends 0 (off) unless outlier detection is on.
+    pub panic_threshold_percent: f64,
+    /// Weigh localities by their `weight` instead of by endpoint.
+    pub locality_weighted: bool,
+    /// Percent; Envoy: 140.
+    pub overprovisioning_factor: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum BalancePolicy {
+    RoundRobin { slow_start: Option<SlowStart> },
+    LeastRequest { choices: u32, slow_start: Option<SlowStart> },
+    Random,
+    RingHash { minimum_size: u64, maximum_size: u64 },
+    Maglev { table_size: u64 },
+    ClusterProvided,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowStart {
+    pub window: Duration,
+    pub aggression: f64,
+    pub min_weight_percent: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    Http1,
+    Http2,
+    /// As the client spoke (`use_downstream_protocol_config`).
+    Downstream,
+}
+
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Each endpoint says itself: HBONE or plain TCP (`internal_upstream` over `raw_buffer`, or plain `raw_buffer`).
+    ByEndpoint,
+    Tls(Arc<TlsOrigination>),
+}
+
+/// TLS to a destination outside the mesh (DestinationRule SIMPLE or MUTUAL).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsOrigination {
+    pub sni: Option<Arc<str>>,
+    pub alpn: Vec<Arc<str>>,
+    pub subject_alt_names: Vec<Arc<str>>,
+    /// SDS names, `kubernetes://…`; none means the platform's roots.
+    pub ca: Option<Arc<str>>,
+    pub client_certificate: Option<Arc<str>>,
+    pub insecure_skip_verify: bool,
+}
+
+/// `u32::MAX` means unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreakers {
+    pub max_connections: u32,
+    pub max_pending_requests: u32,
+    pub max_requests: u32,
+    pub max_retries: u32,
+    /// Retries allowed: this percentage of active requests, at least `min_concurrency`.
+    pub retry_budget: Option<RetryBudget>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    pub percent: u32,
+    pub min_concurrency: u32,
+}
+
+impl Default for CircuitBreakers {
+    /// Envoy: 1024 each and 3 retries.
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            retry_budget: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlierDetection {
+    pub consecutive_5xx: Option<u32>,
+    pub consecutive_gateway_failure: Option<u32>,
+    pub consecutive_local_origin_failure: Option<u32>,
+    pub split_external_local_origin_errors: bool,
+    pub interval: Duration,
+    pub base_ejection_time: Duration,
+    pub max_ejection_time: Duration,
+    pub max_ejection_percent: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Idle inner connections are closed after this; `None` uses the proxy's default.
+    pub idle_timeout: Option<Duration>,
+    pub max_requests_per_connection: Option<u32>,
+    pub tcp_keepalive: Option<TcpKeepalive>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    pub probes: Option<u32>,
+    pub time: Option<Duration>,
+    pub interval: Option<Duration>,
+}

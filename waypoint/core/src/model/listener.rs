@@ -1,0 +1,136 @@
+//! The two listeners that matter: `connect_terminate` (who may open a tunnel) and `main_internal` (where it leads).
+//!
+//! `connect_originate` and its inner/outer kin describe hops inside Envoy; our connector does that work, so they
+//! are checked by `translate` and not kept. Spec: waypoint listeners of istiod, `envoy.config.listener.v3.Listener`.
+
+use super::Refusal;
+use super::access_log::AccessLog;
+use super::http_chain::HttpChain;
+use super::rbac::Rbac;
+use super::route::ClusterName;
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every CONNECT is held to before a chain is looked up.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectTerminate {
+    /// Accepted prefixes of the client's URI SAN, e.g. `spiffe://cluster.local/`; empty accepts any mesh identity.
+    pub accepted_san_prefixes: Vec<Arc<str>>,
+    /// Layered L4 policies of the waypoint itself, in order.
+    pub rbac: Vec<Arc<Rbac>>,
+    /// Set when the listener carries something that cannot be honoured: every CONNECT is refused with it.
+    pub refusal: Option<Refusal>,
+    pub access_logs: Vec<Arc<AccessLog>>,
+}
+
+/// The tunnel's inside: which chain serves a target.
+#[derive(Clone, Debug, Default)]
+pub struct MainInternal {
+    pub matcher: Option<ChainMatcher>,
+    pub chains: HashMap<Arc<str>, Arc<FilterChain>>,
+    pub inspectors: Inspectors,
+    /// Listener-level access logs: connections no chain matched (flag NR).
+    pub access_logs: Vec<Arc<AccessLog>>,
+}
+
+/// Where `http_inspector` and `tls_inspector` run: by destination port.
+#[derive(Clone, Debug, Default)]
+pub struct Inspectors {
+    pub http: Option<InspectedPorts>,
+    pub tls: Option<InspectedPorts>,
+}
+
+/// All ports but these half-open ranges `[start, end)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InspectedPorts {
+    pub disabled: Vec<(u32, u32)>,
+}
+
+impl InspectedPorts {
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        !self.disabled.iter().any(|(start, end)| (*start..*end).contains(&u32::from(port)))
+    }
+}
+
+/// One node of the filter chain matcher tree.
+#[derive(Clone, Debug)]
+pub enum ChainMatcher {
+    /// A leaf: the name of a chain.
+    Chain(Arc<str>),
+    DestinationIp(Box<IpTable>),
+    DestinationPort {
+        ports: HashMap<u16, ChainMatcher>,
+        on_no_match: Option<Box<ChainMatcher>>,
+    },
+    ApplicationProtocol {
+        protocols: Vec<(ApplicationProtocol, ChainMatcher)>,
+        on_no_match: Option<Box<ChainMatcher>>,
+    },
+    /// Multi-network: the CONNECT authority as text, `host:port`.
+    ConnectAuthority {
+        authorities: HashMap<Box<str>, ChainMatcher>,
+        on_no_match: Option<Box<ChainMatcher>>,
+    },
+}
+
+/// Longest prefix wins; equal prefixes: the first configured.
+#[derive(Clone, Debug, Default)]
+pub struct IpTable {
+    /// Full-length prefixes, nearly all of them: one look-up however many services there are.
+    pub hosts: HashMap<IpAddr, Arc<ChainMatcher>>,
+    /// The others, longest first.
+    pub prefixes: Vec<(IpNet, Arc<ChainMatcher>)>,
+    pub on_no_match: Option<ChainMatcher>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ApplicationProtocol {
+    Http10,
+    Http11,
+    H2c,
+    Tls,
+}
+
+#[derive(Clone, Debug)]
+pub struct FilterChain {
+    pub name: Arc<str>,
+    /// Of the serialized chain: equal hashes mean the same configuration, so runtime state and `Arc`s carry over.
+    pub content_hash: u64,
+    pub body: ChainBody,
+}
+
+#[derive(Clone, Debug)]
+pub enum ChainBody {
+    Http(Arc<HttpChain>),
+    Tcp(Arc<TcpChain>),
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug)]
+pub struct TcpChain {
+    pub stat_prefix: Arc<str>,
+    /// Network RBAC in order: LOG, DENY, ALLOW as istiod sends them.
+    pub rbac: Vec<Arc<Rbac>>,
+    pub clusters: TcpClusters,
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    /// `tcp_proxy.hash_policy: source_ip`.
+    pub hash_source_ip: bool,
+    pub access_logs: Vec<Arc<AccessLog>>,
+    /// `istio.stats` present: TCP metrics wanted; `None` when the mesh has no metrics provider.
+    pub stats: Option<super::http_chain::StatsFilter>,
+}
+
+#[derive(Clone, Debug)]
+pub enum TcpClusters {
+    Single(ClusterName),
+    /// Weights sum to `total` > 0.
+    Weighted {
+        clusters: Vec<(ClusterName, u32)>,
+        total: u32,
+    },
+}
