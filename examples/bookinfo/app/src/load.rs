@@ -22,6 +22,9 @@ use outcome::Outcome;
 
 const MAX_REPLY: usize = 16 << 20;
 
+/// As much of a body as a reader of one JSON line can want.
+const SHOWN: usize = 64 << 10;
+
 #[derive(clap::Args)]
 pub(crate) struct LoadArgs {
     #[arg(long)]
@@ -48,6 +51,9 @@ pub(crate) struct LoadArgs {
     /// A connection per request
     #[arg(long)]
     new_connections: bool,
+    /// Adds the last answer's body to the outcome, at most 64 KiB of it
+    #[arg(long)]
+    show_body: bool,
     /// How long one request may take
     #[arg(long, default_value_t = 15.0)]
     timeout: f64,
@@ -68,6 +74,7 @@ struct Plan {
     interval: Option<Duration>,
     new_connections: bool,
     timeout: Duration,
+    show_body: bool,
     next: AtomicU64,
 }
 
@@ -110,6 +117,7 @@ fn plan(args: LoadArgs) -> anyhow::Result<Plan> {
         interval: args.rate.map(|r| Duration::try_from_secs_f64(1.0 / r)).transpose().context("--rate")?,
         new_connections: args.new_connections,
         timeout: Duration::try_from_secs_f64(args.timeout).context("--timeout")?,
+        show_body: args.show_body,
         next: AtomicU64::new(0),
     })
 }
@@ -142,6 +150,10 @@ async fn work(plan: Arc<Plan>) -> Outcome {
         match attempt {
             Ok(Ok((status, body, reusable))) => {
                 outcome.answered(status, &body, begin.elapsed());
+                if plan.show_body {
+                    outcome.last_body =
+                        Some(String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned());
+                }
                 connection = Some(reusable).filter(|_| !plan.new_connections);
             }
             Ok(Err(e)) => outcome.failed(format!("{e:#}")),

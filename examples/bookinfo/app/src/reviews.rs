@@ -9,11 +9,8 @@ use crate::reply::{self, Asked, Reply};
 use crate::upstream::{Upstream, forwarded};
 
 const TEXTS: [(&str, &str); 2] = [
-    ("Reviewer1", "An extremely entertaining play by Shakespeare. The slapstick humour is refreshing!"),
-    (
-        "Reviewer2",
-        "Absolutely fun and entertaining. The play lacks thematic depth when compared to other plays by Shakespeare.",
-    ),
+    ("Reviewer1", "Two pairs of twins, one town, and not a quiet minute. I laughed until the last page."),
+    ("Reviewer2", "Quick and merry. Whoever looks for the weight of the tragedies will not find it here."),
 ];
 
 pub(crate) struct Reviews {

@@ -14,6 +14,8 @@ pub(super) struct Outcome {
     body: BTreeMap<String, u64>,
     errors: BTreeMap<String, u64>,
     latencies: Vec<Duration>,
+    /// The last answer's body, where it is wanted.
+    pub(super) last_body: Option<String>,
     pub(super) seconds: f64,
 }
 
@@ -47,6 +49,7 @@ impl Outcome {
         add(&mut self.body, other.body);
         add(&mut self.errors, other.errors);
         self.latencies.extend(other.latencies);
+        self.last_body = other.last_body.or_else(|| self.last_body.take());
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -54,11 +57,15 @@ impl Outcome {
         sorted.sort_unstable();
         let at = |q: f64| percentile(&sorted, q).map(|d| (d.as_secs_f64() * 1e6).round() / 1e3);
         let status: BTreeMap<String, u64> = self.status.iter().map(|(k, v)| (k.to_string(), *v)).collect();
-        json!({
+        let mut json = json!({
             "requests": self.requests, "failed": self.failed, "status": status, "body": self.body,
             "latency_ms": {"p50": at(0.5), "p99": at(0.99), "max": at(1.0)},
             "seconds": (self.seconds * 1e3).round() / 1e3, "errors": self.errors,
-        })
+        });
+        if let Some(body) = &self.last_body {
+            json["last_body"] = body.as_str().into();
+        }
+        json
     }
 }
 

@@ -13,6 +13,7 @@ fn args(url: &str) -> LoadArgs {
         headers: vec![("x-a".to_owned(), "b".to_owned())],
         body: None,
         new_connections: false,
+        show_body: false,
         timeout: 10.0,
     }
 }

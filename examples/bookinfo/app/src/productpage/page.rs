@@ -11,18 +11,15 @@ h1{color:#1e3a8a}table{border-collapse:collapse}td,th{padding:.4rem .8rem;text-a
 pub(super) fn product() -> Value {
     json!({
         "id": 0, "title": "The Comedy of Errors",
-        "descriptionHtml": "<a href=\"https://en.wikipedia.org/wiki/The_Comedy_of_Errors\">Wikipedia Summary</a>: \
-            The Comedy of Errors is one of <b>William Shakespeare's</b> early plays. It is his shortest and one of \
-            his most farcical comedies, with a major part of the humour coming from slapstick and mistaken \
-            identity, in addition to puns and word play.",
+        "descriptionHtml": "One day in Ephesus, two pairs of twins with the same names, and a town that cannot tell them \
+            apart: <b>Shakespeare's</b> shortest play.",
     })
 }
 
 pub(super) fn index() -> String {
     frame(
         "",
-        "<h3>Hello! This is a simple bookstore application consisting of productpage, details, reviews and \
-         ratings</h3><ul><li><a href=\"/productpage?u=normal\">Normal user</a></li>\
+        "<h3>Bookinfo: one page, made by productpage from the answers of details, reviews and ratings</h3><ul><li><a href=\"/productpage?u=normal\">Normal user</a></li>\
          <li><a href=\"/productpage?u=test\">Test user</a></li></ul>",
     )
 }
