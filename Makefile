@@ -1,0 +1,52 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything is built from Cargo.lock and go.sum.
+# What is built or installed besides lies under FAIRWAY_CACHE, by content, outside the tree.
+
+FAIRWAY_CACHE ?= $(HOME)/.cache/fairway
+BIN           := $(CURDIR)/target/debug
+DENY_VERSION  := 0.20.2
+GO_FLAGS      := -trimpath -ldflags '-s -w'
+
+export CGO_ENABLED := 0
+
+.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh
+
+demo: build ## Bookinfo behind our ztunnel and waypoint; prints a URL; Ctrl-C removes everything
+	$(BIN)/fairway up examples/bookinfo
+
+build: istiod ## the programs of the local mesh, debug build
+	cargo build --locked --workspace --bins
+
+istiod: ## istiod with its Kubernetes in memory
+	cd local/istiod && go build $(GO_FLAGS) -o $(BIN)/fairway-istiod ./cmd/fairway-istiod
+
+release: istiod ## the proxies as they ship
+	cargo build --locked --release --bins
+
+test: test-rust test-go test-mesh ## everything; the last part runs the README's story on a real mesh
+
+test-rust:
+	cargo test --locked --workspace
+
+test-go:
+	cd local/istiod && go test ./...
+
+test-mesh: build
+	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
+
+lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$< --locked check bans licenses sources
+	@test -z "$$(gofmt -l local/istiod)" || { gofmt -l local/istiod; echo "gofmt: the files above"; exit 1; }
+	cd local/istiod && go vet ./...
+	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run
+
+fmt:
+	cargo fmt --all
+	gofmt -w local/istiod
+
+clean-mesh: ## ends a running local mesh; its namespaces and rules go with it
+	-$(BIN)/fairway down
+
+$(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny:
+	cargo install --locked cargo-deny --version $(DENY_VERSION) --root $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)
