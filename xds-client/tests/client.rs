@@ -51,7 +51,12 @@ impl AggregatedDiscoveryService for Script {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let token = request.metadata().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let token = request
+            .metadata()
+            .get("authorization")
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         let (responses, mut queue) = mpsc::unbounded_channel();
         self.0
             .send(ServerStream { token, requests: request.into_inner(), responses })
@@ -131,7 +136,9 @@ async fn server() -> (Endpoint, mpsc::UnboundedReceiver<ServerStream>) {
     let address = listener.local_addr().expect("an address");
     let (streams, accepted) = mpsc::unbounded_channel();
     let service = AggregatedDiscoveryServiceServer::new(Script(streams));
-    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(
+        Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)),
+    );
     (Endpoint::from_shared(format!("http://{address}")).expect("a URI"), accepted)
 }
 
@@ -155,7 +162,10 @@ async fn acks_nacks_follows_resources_and_resumes() {
     assert_eq!(nack.response_nonce, "n1");
     assert_eq!(nack.error_detail.expect("a NACK").message, "bad-one: type: unknown");
     let endpoints = first.next().await;
-    assert_eq!((endpoints.type_url.as_str(), endpoints.resource_names_subscribe.clone()), (ENDPOINT, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(
+        (endpoints.type_url.as_str(), endpoints.resource_names_subscribe.clone()),
+        (ENDPOINT, vec!["a".to_owned(), "b".to_owned()])
+    );
 
     first.push(ENDPOINT, "n2", &["a", "b"]);
     let ack = first.next().await;
