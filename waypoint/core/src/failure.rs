@@ -4,6 +4,13 @@
 //! The short flags and the details strings are API: dashboards and runbooks match on Envoy's.
 //! Envoy: `envoy/stream_info/stream_info.h` (response flags), `response_code_details`.
 
+mod causes;
+mod grpc;
+mod reset;
+
+pub use grpc::{GrpcStatus, is_grpc};
+pub use reset::{ResetContext, ResetReason};
+
 use http::StatusCode;
 use std::borrow::Cow;
 use std::fmt;
@@ -63,6 +70,40 @@ pub enum ResponseFlag {
 }
 
 impl ResponseFlag {
+    /// The flag a configuration names by its short string.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|flag| flag.as_str() == name)
+    }
+
+    // Envoy: the order of ALL_RESPONSE_FLAGS; `URX` comes before `UF` there, as it does nowhere else.
+    const ALL: [Self; 24] = [
+        Self::UH,
+        Self::URX,
+        Self::UF,
+        Self::UO,
+        Self::NR,
+        Self::NC,
+        Self::DT,
+        Self::DC,
+        Self::UT,
+        Self::LR,
+        Self::UR,
+        Self::UC,
+        Self::DI,
+        Self::FI,
+        Self::RL,
+        Self::UAEX,
+        Self::SI,
+        Self::IH,
+        Self::DPE,
+        Self::UPE,
+        Self::UMSDR,
+        Self::OM,
+        Self::DF,
+        Self::DR,
+    ];
+
     /// The string `%RESPONSE_FLAGS%` prints.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -131,35 +172,8 @@ impl ResponseFlags {
 /// Prints `-` for none, else the flags joined by commas.
 impl fmt::Display for ResponseFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Envoy: the order of ALL_RESPONSE_FLAGS; `URX` comes before `UF` there, as it does nowhere else.
-        const ORDER: [ResponseFlag; 24] = [
-            ResponseFlag::UH,
-            ResponseFlag::URX,
-            ResponseFlag::UF,
-            ResponseFlag::UO,
-            ResponseFlag::NR,
-            ResponseFlag::NC,
-            ResponseFlag::DT,
-            ResponseFlag::DC,
-            ResponseFlag::UT,
-            ResponseFlag::LR,
-            ResponseFlag::UR,
-            ResponseFlag::UC,
-            ResponseFlag::DI,
-            ResponseFlag::FI,
-            ResponseFlag::RL,
-            ResponseFlag::UAEX,
-            ResponseFlag::SI,
-            ResponseFlag::IH,
-            ResponseFlag::DPE,
-            ResponseFlag::UPE,
-            ResponseFlag::UMSDR,
-            ResponseFlag::OM,
-            ResponseFlag::DF,
-            ResponseFlag::DR,
-        ];
         let mut first = true;
-        for flag in ORDER.into_iter().filter(|flag| self.contains(*flag)) {
+        for flag in ResponseFlag::ALL.into_iter().filter(|flag| self.contains(*flag)) {
             if !first {
                 f.write_str(",")?;
             }
@@ -179,4 +193,24 @@ pub struct Failure {
     pub details: Cow<'static, str>,
     /// The plain-text body; empty means `content-length: 0` and no content type.
     pub body: Cow<'static, str>,
+    /// What gRPC clients get when it is not what `status` maps to.
+    pub grpc_status: Option<GrpcStatus>,
 }
+
+impl Failure {
+    /// The `grpc-status` of the answer to a gRPC request.
+    #[must_use]
+    pub fn grpc_status(&self) -> GrpcStatus {
+        self.grpc_status.unwrap_or_else(|| GrpcStatus::from_http(self.status))
+    }
+
+    /// The same failure with one more flag, e.g. URX or DI.
+    #[must_use]
+    pub fn with_flag(mut self, flag: ResponseFlag) -> Self {
+        self.flags = self.flags.with(flag);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

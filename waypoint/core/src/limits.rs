@@ -22,3 +22,17 @@ pub const RETRY_BACK_OFF_BASE: Duration = Duration::from_millis(25);
 
 /// Ceiling of the back-off as a multiple of its base. Envoy: 10 times the base interval.
 pub const RETRY_BACK_OFF_MAX_FACTOR: u32 = 10;
+
+/// Retries, beyond any policy, of attempts that reached no application. Envoy: none of its own; istiod's default policy
+/// grants two. More would walk through a dead service endpoint by endpoint.
+pub const UNREACHED_RETRIES_MAX: u32 = 2;
+
+/// Entries of one hash ring. Envoy: `maximum_ring_size`, 8 Mi by default; a ring of that size takes 128 MiB and a second to
+/// sort, and the share of an endpoint is within 1 % long before.
+pub const RING_ENTRIES_MAX: u64 = 1 << 20;
+
+/// Slots of a Maglev table. Envoy: 5 000 011, 65 537 by default.
+pub const MAGLEV_SLOTS_MAX: u64 = 5_000_011;
+
+/// Picks a retry makes to find an endpoint not tried yet, when the policy names no number. Envoy: 1; istiod: 5.
+pub const HOST_SELECTION_ATTEMPTS: u32 = 5;

@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod http_chain;
 pub mod listener;
 pub mod matcher;
+pub mod metadata;
 pub mod rbac;
 pub mod route;
 pub mod workload;

@@ -2,7 +2,7 @@
 //! Envoy: `type.matcher.v3.StringMatcher`, `route.v3.HeaderMatcher`, `type.matcher.v3.MetadataMatcher`.
 
 use http::HeaderName;
-use regex::Regex;
+use regex::bytes::Regex;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]

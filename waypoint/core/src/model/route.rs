@@ -5,7 +5,7 @@ use super::Refusal;
 use super::matcher::{HeaderMatcher, MetadataMatcher, QueryMatcher, StringMatcher};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use regex::Regex;
+use regex::bytes::Regex;
 use std::sync::Arc;
 use std::time::Duration;
 

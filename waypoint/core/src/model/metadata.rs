@@ -1,0 +1,36 @@
+//! Dynamic metadata of one request or connection: what filters tell later filters.
+//! Envoy: `config.core.v3.Metadata`, a `google.protobuf.Struct` per filter name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetadataValue {
+    Null,
+    Bool(bool),
+    Number(f64),
+    String(Arc<str>),
+    List(Vec<MetadataValue>),
+    Struct(BTreeMap<Box<str>, MetadataValue>),
+}
+
+/// By filter name; a request carries one to three of them, so a list beats a map.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DynamicMetadata {
+    pub filters: Vec<(Arc<str>, MetadataValue)>,
+}
+
+impl DynamicMetadata {
+    /// No metadata at all, for connections and requests no filter has written to.
+    pub const EMPTY: &'static Self = &Self { filters: Vec::new() };
+
+    /// The value at `path` under `filter`; lists are not descended into.
+    #[must_use]
+    pub fn value(&self, filter: &str, path: &[Box<str>]) -> Option<&MetadataValue> {
+        let (_, root) = self.filters.iter().find(|(name, _)| &**name == filter)?;
+        path.iter().try_fold(root, |value, key| match value {
+            MetadataValue::Struct(fields) => fields.get(&**key),
+            _ => None,
+        })
+    }
+}
