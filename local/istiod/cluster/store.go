@@ -25,7 +25,7 @@ func (c *Cluster) store(info kindInfo, o, old *unstructured.Unstructured) error 
 	if err != nil {
 		return err
 	}
-	tracker := c.tracker(info)
+	tracker := c.trackers.of(info)
 	if old == nil {
 		err = tracker.Create(info.gvr, typed, o.GetNamespace())
 	} else {
@@ -71,7 +71,7 @@ func (c *Cluster) remove(info kindInfo, k Key) error {
 			delete(c.owners, owner)
 		}
 	}
-	err := c.tracker(info).Delete(info.gvr, k.Namespace, k.Name)
+	err := c.trackers.of(info).Delete(info.gvr, k.Namespace, k.Name)
 	if kerrors.IsNotFound(err) {
 		return nil
 	}

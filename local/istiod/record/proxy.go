@@ -93,8 +93,8 @@ func Proxies(objects map[cluster.Key]map[string]any) []Proxy {
 	return out
 }
 
-// node is the Node message as pilot-agent's bootstrap, or ztunnel, announces it.
-func (p Proxy) node() (*core.Node, error) {
+// XDSNode is the Node message as pilot-agent's bootstrap, or ztunnel, announces it.
+func (p Proxy) XDSNode() (*core.Node, error) {
 	metadata := p.ztunnelMetadata()
 	if p.Role != Ztunnel {
 		metadata = p.agentMetadata()

@@ -52,7 +52,7 @@ type Recorder struct {
 
 // NewRecorder opens p's stream over conn and starts recording, in the given step.
 func NewRecorder(ctx context.Context, conn grpc.ClientConnInterface, p Proxy, step string) (*Recorder, error) {
-	node, err := p.node()
+	node, err := p.XDSNode()
 	if err != nil {
 		return nil, err
 	}
