@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
@@ -147,8 +147,8 @@ impl Container {
             code = self.end_of(&mut child, pid, &unhealthy) => code,
             never = self.question(&unhealthy) => match never {},
         };
-        // What it left behind in its group would outlive the container.
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        // As with the end of a PID namespace: what it left behind, and what was run in the container, ends with it.
+        self.room.clear().await;
         code
     }
 
@@ -162,7 +162,7 @@ impl Container {
                 status = child.wait() => return status.map_or(NOT_STARTED, exit_code),
                 _ = to_force.wait_for(|e| *e == Ending::Forced), if !forced => {
                     forced = true;
-                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
                 }
                 _ = to_ask.wait_for(|e| *e >= Ending::Asked), if !asked => {
                     asked = true;
@@ -175,7 +175,7 @@ impl Container {
                 }
                 () = &mut deadline, if !forced => {
                     forced = true;
-                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
                 }
             }
         }

@@ -78,6 +78,8 @@ struct Shared {
     sources: Mutex<HashMap<String, Vec<Projection>>>,
     /// The containers' and volumes' tasks.
     tasks: Mutex<JoinSet<()>>,
+    /// Whether it is all gone; held by the one who makes it so.
+    stopped: tokio::sync::Mutex<bool>,
 }
 
 impl Pod {
@@ -136,7 +138,18 @@ impl Pod {
         .map_err(std::io::Error::other)?;
         let containers = containers?;
         let sources = Mutex::new(projections(&spec));
-        Ok(Shared { spec, dir, network, net, veth, containers, board, sources, tasks: Mutex::default() })
+        Ok(Shared {
+            spec,
+            dir,
+            network,
+            net,
+            veth,
+            containers,
+            board,
+            sources,
+            tasks: Mutex::default(),
+            stopped: Default::default(),
+        })
     }
 
     /// Runs the containers, init containers first. To be called once.
@@ -210,29 +223,44 @@ impl Pod {
         self.stop_within(self.shared.spec.grace).await;
     }
 
-    /// `stop` with another grace period. A second call hurries the first.
+    /// `stop` with another grace period. A second call may shorten the first one's; both return when all is gone.
     pub async fn stop_within(&self, grace: Duration) {
         let shared = &self.shared;
-        let mut tasks = std::mem::take(&mut *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let ask = if grace.is_zero() { Ending::Forced } else { Ending::Asked };
-        shared.board.ending.send_modify(|e| *e = ask.max(*e));
-        let finish = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, finish).await.is_err() {
-            shared.board.ending.send_replace(Ending::Forced);
-            while tasks.join_next().await.is_some() {}
-        }
-        if let Some(veth) = &shared.veth {
-            tokio::time::sleep(NETNS_LINGER).await;
-            if let Err(error) = shared.network.detach(veth).await {
-                tracing::debug!(pod = shared.spec.name, %error, "its link was gone already");
+        shared.end(if grace.is_zero() { Ending::Forced } else { Ending::Asked });
+        let gone = async {
+            let mut stopped = shared.stopped.lock().await;
+            if !*stopped {
+                shared.remove().await;
+                *stopped = true;
             }
+        };
+        tokio::pin!(gone);
+        if tokio::time::timeout(grace, &mut gone).await.is_err() {
+            shared.end(Ending::Forced);
+            gone.await;
         }
-        let _ = std::fs::remove_dir_all(&shared.dir);
-        shared.board.tell(PodEventKind::Stopped);
     }
 }
 
 impl Shared {
+    fn end(&self, how: Ending) {
+        self.board.ending.send_modify(|ending| *ending = how.max(*ending));
+    }
+
+    /// Waits for the processes to end, then removes what `create` made.
+    async fn remove(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+        if let Some(veth) = &self.veth {
+            tokio::time::sleep(NETNS_LINGER).await;
+            if let Err(error) = self.network.detach(veth).await {
+                tracing::debug!(pod = self.spec.name, %error, "its link was gone already");
+            }
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+        self.board.tell(PodEventKind::Stopped);
+    }
+
     async fn run(&self) {
         let (init, main) = self.containers.split_at(self.spec.init_containers.len());
         for container in init {

@@ -13,10 +13,14 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::Command;
 
 use super::spec::{ContainerSpec, DnsConfig, Mount, Program};
@@ -25,6 +29,10 @@ use crate::node::netns::NetNs;
 /// Where a container sees a program that stands in for its image.
 const PROGRAMS: &str = "/.fairway";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/.fairway";
+
+/// A killed process is gone within a pause or two; one in an uninterruptible wait is not worth waiting for.
+const CLEARING_ROUNDS: u32 = 200;
+const CLEARING_PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {error}")]
@@ -106,7 +114,8 @@ impl Sandbox {
         Ok(Room {
             net: Arc::clone(&self.net),
             uts: Arc::clone(&self.uts),
-            mounts,
+            inode: mounts.metadata().map_err(SandboxError::new("looking at the root"))?.ino(),
+            mounts: mounts.into(),
             program,
             env: container.env.clone(),
             working_dir: container.working_dir.clone().unwrap_or_else(|| "/".into()),
@@ -154,12 +163,40 @@ pub struct Room {
     net: Arc<NetNs>,
     uts: Arc<OwnedFd>,
     mounts: OwnedFd,
+    /// Tells the container's processes from all others.
+    inode: u64,
     program: String,
     env: Vec<(String, String)>,
     working_dir: PathBuf,
 }
 
 impl Room {
+    /// Kills every process in the container, whoever started it, and waits until none is left.
+    pub async fn clear(&self) {
+        for _ in 0..CLEARING_ROUNDS {
+            let inside = self.processes();
+            if inside.is_empty() {
+                return;
+            }
+            for process in inside {
+                let _ = kill(process, Signal::SIGKILL); // it may have ended by itself
+            }
+            tokio::time::sleep(CLEARING_PAUSE).await;
+        }
+        tracing::warn!(program = self.program, "processes of the container do not end");
+    }
+
+    /// A zombie has no namespaces any more and does not count.
+    fn processes(&self) -> Vec<Pid> {
+        let ours = |path: &Path| std::fs::metadata(path.join("ns/mnt")).is_ok_and(|m| m.ino() == self.inode);
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Some((entry.path(), entry.file_name().to_str()?.parse().ok()?)))
+            .filter(|(path, _)| ours(path))
+            .map(|(_, pid)| Pid::from_raw(pid))
+            .collect()
+    }
+
     /// The container's own program.
     pub fn main(&self, args: &[String]) -> io::Result<Command> {
         self.command(&self.program, args, &[], None)

@@ -105,7 +105,8 @@ pub enum Projection {
 }
 
 /// Mints a service account token valid for the given time.
-pub type Mint = Arc<dyn Fn(Duration) -> anyhow::Result<String> + Send + Sync>;
+pub type Mint = Arc<dyn Fn(Duration) -> Result<String, MintError> + Send + Sync>;
+pub type MintError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A service account token, renewed at 4/5 of its life.
 #[derive(Clone)]

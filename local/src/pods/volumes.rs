@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::spec::{Projection, TokenSource, Volume, VolumeSource};
+use super::spec::{MintError, Projection, TokenSource, Volume, VolumeSource};
 
 const DATA: &str = "..data";
 
@@ -22,7 +22,7 @@ pub enum VolumeError {
     #[error("file name {0:?} leads out of the volume")]
     Name(String),
     #[error("minting a token: {0}")]
-    Token(anyhow::Error),
+    Token(MintError),
 }
 
 /// Makes a pod's volume below `dir`, or brings it up to date; returns where it is.

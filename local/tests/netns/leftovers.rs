@@ -1,12 +1,15 @@
-//! `kill -9` of the process that started the node: nothing may be left.
+//! The node seen from outside: what it inherits, how it ends, and that `kill -9` of whoever started it leaves nothing.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use fairway::node::enter::{self, NodeCommand};
+use anyhow::{Context, bail, ensure};
+use fairway::node::enter::{self, EnterError, NodeCommand};
 
 use crate::lab::PATIENCE;
 use crate::lifecycle::{Place, pod, sh};
@@ -38,6 +41,52 @@ pub(crate) fn hold_node() -> anyhow::Result<()> {
         println!("pod up");
         std::future::pending().await
     })
+}
+
+/// Answers one connection on an inherited socket, then waits for SIGTERM.
+pub(crate) fn answer(fd: Option<&str>) -> anyhow::Result<()> {
+    enter::settle("answering-node")?;
+    let fd = fd.context("which descriptor?")?;
+    let listener = TcpListener::from(own(fd.parse()?));
+    crate::runtime()?.block_on(async {
+        // First, so that whoever has the answer may send it.
+        let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        // No interface of this network namespace has an address; the socket belongs to the one it was made in.
+        listener.accept()?.0.write_all(b"inside")?;
+        ended.recv().await;
+        std::process::exit(42)
+    })
+}
+
+#[allow(unsafe_code)]
+fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: handed over by whoever started this process, for nothing else.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+pub(crate) fn inherits_ends_and_tells_its_code() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let fd = listener.as_raw_fd().to_string();
+    let command = |program: PathBuf, inherit| NodeCommand {
+        program,
+        args: vec!["netns".into(), "answer".into(), fd.clone().into()],
+        env: Vec::new(),
+        inherit,
+    };
+    let mut node = enter::spawn(command(std::env::current_exe()?, vec![listener.into()]))?;
+    let mut said = String::new();
+    TcpStream::connect_timeout(&address, PATIENCE)?.read_to_string(&mut said)?;
+    ensure!(said == "inside", "{said:?}");
+    node.terminate()?;
+    let ended = crate::runtime()?.block_on(async { tokio::time::timeout(PATIENCE, node.wait()).await });
+    let code = ended.context("it does not end")??;
+    ensure!(code == 42, "ended with {code}");
+
+    match enter::spawn(command("/no/such/program".into(), Vec::new())) {
+        Err(EnterError::Step { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => bail!("starting what is not there: {other:?}"),
+    }
 }
 
 pub(crate) fn kill_leaves_nothing() -> anyhow::Result<()> {
@@ -73,10 +122,6 @@ pub(crate) fn kill_leaves_nothing() -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     ensure!(std::fs::read_to_string("/proc/self/mountinfo")? == mounts, "mounts have changed");
-    println!(
-        "netns test leftovers::kill_leaves_nothing ... ok ({:.1?})\n1 more test run from outside",
-        began.elapsed()
-    );
     Ok(())
 }
 

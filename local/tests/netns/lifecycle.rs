@@ -286,7 +286,8 @@ pub(crate) async fn liveness_starts_again() -> anyhow::Result<()> {
 
 pub(crate) async fn ends_by_force() -> anyhow::Result<()> {
     let mut place = Place::new().await?;
-    let stubborn = "trap '' TERM; (trap '' TERM; exec sleep 7777) & echo up; while :; do sleep 0.05; done";
+    // Its child leaves the process group, as a daemon does.
+    let stubborn = "trap '' TERM; setsid sh -c 'trap \"\" TERM; exec sleep 7777' & echo up; while :; do sleep 0.05; done";
     let spec = PodSpec { grace: Duration::from_millis(300), ..pod(vec![sh(stubborn)]) };
     let pod = place.start(spec).await?;
     logged(&pod, "up").await?;
@@ -295,7 +296,25 @@ pub(crate) async fn ends_by_force() -> anyhow::Result<()> {
     ensure!(began.elapsed() >= Duration::from_millis(300), "the grace period was not kept");
     let killed = PodEventKind::Exited { container: "app".into(), code: 137, restarts: false };
     ensure!(place.heard().contains(&killed));
-    until("its child is gone", || !running("7777")).await
+    ensure!(!running("7777"), "its child is still there");
+    Ok(())
+}
+
+pub(crate) async fn a_second_stop_hurries_the_first() -> anyhow::Result<()> {
+    let mut place = Place::new().await?;
+    let spec = PodSpec {
+        grace: PATIENCE * 10,
+        ..pod(vec![sh("trap '' TERM; echo up; while :; do sleep 0.05; done")])
+    };
+    let pod = place.start(spec).await?;
+    logged(&pod, "up").await?;
+    let (first, second) = (pod.clone(), pod.clone());
+    let both = async { tokio::join!(first.stop(), second.stop_within(Duration::from_millis(100))) };
+    tokio::time::timeout(PATIENCE, both).await.context("the first grace period was waited for")?;
+    pod.stop().await;
+    let stops = place.heard().iter().filter(|e| **e == PodEventKind::Stopped).count();
+    ensure!(stops == 1, "it ended {stops} times");
+    Ok(())
 }
 
 /// Whether a process has this among its arguments.

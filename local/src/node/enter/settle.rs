@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, sethostname};
@@ -44,12 +45,21 @@ pub fn settle(hostname: &str) -> Result<NodeHome, EnterError> {
         "mounting a private /run",
     )?;
     tell(sethostname(hostname), "setting the host name")?;
+    raise_descriptor_limit();
     divide()?;
     Ok(NodeHome { run })
 }
 
 fn tell(result: nix::Result<()>, what: &str) -> Result<(), EnterError> {
     result.map_err(|e| EnterError::Step { what: explain::inside(what), error: e.into() })
+}
+
+/// Proxies take a descriptor per connection; the usual soft limit of 1024 is for programs that use select(2). Container
+/// runtimes give what the machine allows, and so do we; failing that, what there is.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 fn run_folder() -> PathBuf {

@@ -6,7 +6,6 @@
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -17,7 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::tree::{Kind, Node, Tree};
 
 /// Leaves the calling thread in the new namespace and returns the namespace.
-pub(super) fn build(tree: &Tree, at: &Path) -> io::Result<OwnedFd> {
+pub(super) fn build(tree: &Tree, at: &Path) -> io::Result<File> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
@@ -27,7 +26,7 @@ pub(super) fn build(tree: &Tree, at: &Path) -> io::Result<OwnedFd> {
     nix::unistd::chdir(at)?;
     nix::unistd::pivot_root(".", ".")?;
     umount2(".", MntFlags::MNT_DETACH)?;
-    Ok(namespace.into())
+    Ok(namespace)
 }
 
 /// `node` is the machine's `path`, to be shown at `at`.
