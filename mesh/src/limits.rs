@@ -14,8 +14,8 @@ pub const HBONE_CONNECTION_WINDOW: u32 = 16 << 20;
 /// SETTINGS_MAX_FRAME_SIZE. ztunnel: 1 MiB; Envoy: 16 KiB. A ztunnel peer sends DATA frames this long.
 pub const HBONE_MAX_FRAME: u32 = 1 << 20;
 
-/// Concurrent streams a server lets one peer open. ztunnel: 200; Envoy: 2^31-1. A waypoint sees all connections of a node
-/// through few HBONE connections, while a ztunnel peer opens at most 100 streams on each.
+/// Concurrent streams a server lets one peer open. ztunnel: 200; istiod gives a waypoint's listener 100, which its
+/// configuration carries. A ztunnel peer opens at most 100 on each connection.
 pub const HBONE_SERVER_STREAMS: u32 = 200;
 
 /// Streams a client puts on one connection before it dials another. ztunnel: 100 (`POOL_MAX_STREAMS_PER_CONNECTION`).
@@ -52,10 +52,10 @@ pub const HBONE_IDLE: Duration = Duration::from_secs(15);
 
 // --- dialling and handshakes ---
 
-/// TCP connect towards another proxy. Envoy cluster default in istiod's config and ztunnel: 10 s.
+/// TCP connect towards another proxy. Istio's mesh config and ztunnel: 10 s.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// TLS and HTTP/2 handshake, either side. Envoy: 10 s (`transport_socket_connect_timeout` of Istio's listeners is 15 s); ztunnel: none.
+/// TLS and HTTP/2 handshake, each, either side. ztunnel: none; Envoy: none, but 15 s on Istio's gateways.
 /// A peer that says nothing must not hold a task for ever.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,7 +76,7 @@ pub const CSR_BACKOFF_MAX: Duration = Duration::from_secs(150);
 /// Certificate requests in flight at once. ztunnel: 8. A node with hundreds of pods must not flood istiod when it starts.
 pub const CSR_CONCURRENCY: usize = 8;
 
-/// One certificate request. Istio's agent: 10 s per attempt (`caclient` retry interceptor).
+/// One certificate request. Istio's agent sets none; a CA that hangs must not hold one of the few permits for ever.
 pub const CSR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a wait for a date looks at the clock: timers stand still while a machine sleeps, certificates do not.

@@ -5,9 +5,9 @@
 
 use crate::identity::SpiffeId;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
+use std::fmt;
 
 /// A private key and the request that proves its possession.
-#[derive(Debug)]
 pub struct SigningRequest {
     /// PKCS#10, PEM.
     pub csr_pem: String,
@@ -29,6 +29,13 @@ impl SigningRequest {
         params.subject_alt_names = vec![SanType::URI(identity.as_str().try_into()?)];
         let csr_pem = params.serialize_request(&key)?.pem()?;
         Ok(Self { csr_pem, key_pem: key.serialize_pem() })
+    }
+}
+
+/// The key must not reach a log.
+impl fmt::Debug for SigningRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningRequest").field("csr_pem", &self.csr_pem).finish_non_exhaustive()
     }
 }
 

@@ -16,3 +16,6 @@ async fn first_of(mut terminate: Signal, mut interrupt: Signal) -> &'static str 
         _ = interrupt.recv() => "SIGINT",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,23 @@ fn what_is_no_identity_is_refused() {
     let many = vec![good[0].clone(), root().repeat(limits::CA_CHAIN_CERTIFICATES)];
     refused(&many, &key, |e| matches!(e, CertificateError::TooMany));
 }
+
+#[test]
+fn damaged_certificates_are_refused_without_a_panic() {
+    let good = TestCa::new().issue(&id());
+    let leaf = good.chain[0].to_vec();
+    for cut in 0..leaf.len() {
+        let mut flipped = leaf.clone();
+        flipped[cut] ^= 0x55;
+        for damaged in [leaf[..cut].to_vec(), flipped] {
+            // Flipping a bit of the key or signature leaves a readable certificate; what is read must still be whole.
+            if let Ok(uris) = super::uri_sans(&damaged.clone().into()) {
+                assert_eq!(damaged.len(), leaf.len());
+                assert!(uris.len() <= 1);
+            }
+        }
+    }
+    let mut trailing = leaf;
+    trailing.push(0);
+    assert!(super::uri_sans(&trailing.into()).is_err());
+}

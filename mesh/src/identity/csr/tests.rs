@@ -32,3 +32,17 @@ fn every_request_has_its_own_key() {
     let (one, two) = (SigningRequest::generate(&id).unwrap(), SigningRequest::generate(&id).unwrap());
     assert_ne!(one.key_pem, two.key_pem);
 }
+
+#[test]
+fn a_key_is_not_shown() {
+    let id = SpiffeId::new("td", "n", "s");
+    let request = SigningRequest::generate(&id).unwrap();
+    let secret = request.key_pem.lines().nth(1).unwrap();
+    assert!(!format!("{request:?}").contains(secret));
+    let ca = crate::testing::TestCa::new();
+    let issue = crate::testing::Issue::of(&id);
+    let chain = [ca.sign(&request.csr_pem, &issue), ca.root_pem().to_owned()];
+    let certificate = crate::identity::Certificate::from_pem_chain(&chain, &request.key_pem).unwrap();
+    let shown = format!("{certificate:?}");
+    assert!(shown.contains("elided") && !shown.contains(secret));
+}

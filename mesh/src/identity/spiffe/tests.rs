@@ -51,3 +51,13 @@ fn an_error_does_not_carry_an_endless_text() {
     let error = SpiffeId::parse(&"x".repeat(100_000)).unwrap_err();
     assert!(error.to_string().len() < 400);
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_parses_is_put_together_from_its_parts(text in "(spiffe://)?[a-z./:?#%@ns\\PC]{0,12}(/ns/[a-z/.]{0,4}/sa/[a-z/%]{0,4})?") {
+        if let Ok(id) = SpiffeId::parse(&text) {
+            let again = SpiffeId::new(id.trust_domain(), id.namespace(), id.service_account());
+            proptest::prop_assert_eq!(again.as_str(), text);
+        }
+    }
+}
