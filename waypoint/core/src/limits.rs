@@ -36,3 +36,10 @@ pub const MAGLEV_SLOTS_MAX: u64 = 5_000_011;
 
 /// Picks a retry makes to find an endpoint not tried yet, when the policy names no number. Envoy: 1; istiod: 5.
 pub const HOST_SELECTION_ATTEMPTS: u32 = 5;
+
+/// Series of all `istio_*` metrics together; what comes after is counted as `unknown`. Envoy: unlimited; a scrape of this
+/// many is some 50 MB of text.
+pub const METRIC_SERIES_MAX: usize = 100_000;
+
+/// Label combinations whose handles a worker keeps resolved; a full cache is emptied and fills again with what is in use.
+pub const METRIC_CACHE_MAX: usize = 8192;

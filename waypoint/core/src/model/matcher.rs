@@ -86,6 +86,6 @@ pub enum ValueMatcher {
     },
     String(StringMatcher),
     /// Any element of a list matches.
-    ListOneOf(Box<ValueMatcher>),
-    Or(Vec<ValueMatcher>),
+    ListOneOf(Box<Self>),
+    Or(Vec<Self>),
 }

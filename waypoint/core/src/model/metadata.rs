@@ -10,8 +10,8 @@ pub enum MetadataValue {
     Bool(bool),
     Number(f64),
     String(Arc<str>),
-    List(Vec<MetadataValue>),
-    Struct(BTreeMap<Box<str>, MetadataValue>),
+    List(Vec<Self>),
+    Struct(BTreeMap<Box<str>, Self>),
 }
 
 /// By filter name; a request carries one to three of them, so a list beats a map.

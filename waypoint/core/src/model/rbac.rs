@@ -43,9 +43,9 @@ pub struct RbacPolicy {
 #[derive(Clone, Debug)]
 pub enum Permission {
     Any,
-    And(Vec<Permission>),
-    Or(Vec<Permission>),
-    Not(Box<Permission>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     Header(HeaderMatcher),
     /// The path without query, after normalisation.
     UrlPath(StringMatcher),
@@ -65,9 +65,9 @@ pub enum Permission {
 #[derive(Clone, Debug)]
 pub enum Principal {
     Any,
-    And(Vec<Principal>),
-    Or(Vec<Principal>),
-    Not(Box<Principal>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     /// The peer's URI SAN: `filter_state{io.istio.peer_principal}` or `authenticated`. `None`: any authenticated peer.
     Peer(Option<StringMatcher>),
     /// `direct_remote_ip`: the client pod.

@@ -179,3 +179,6 @@ impl ForwardPlan {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) mod sample;

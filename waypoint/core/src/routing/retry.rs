@@ -164,3 +164,6 @@ fn back_off(base: Duration, max: Duration, retries_before: u32, dice: &mut Dice)
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) mod sample;
