@@ -54,15 +54,22 @@ func (c *Cluster) apply(o *unstructured.Unstructured) (warning string, violation
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.objects[KeyOf(o)]
+	status := o.Object["status"]
 	if info.custom() {
 		// A status is istiod's to write, as behind the status subresource of a CRD.
-		unstructured.RemoveNestedField(o.Object, "status")
+		delete(o.Object, "status")
 	}
 	warning, violations = admit(info, o, old)
 	if len(violations) > 0 {
 		return warning, violations
 	}
-	keepStatus(info, o, old)
+	switch {
+	case old != nil:
+		keepStatus(info, o, old)
+	case status != nil:
+		// A new object's is taken: so a feeder brings back what an earlier istiod wrote (addresses!).
+		o.Object["status"] = status
+	}
 	if err := c.store(info, o, old); err != nil {
 		return warning, []Violation{{Message: err.Error()}}
 	}
@@ -92,9 +99,6 @@ func lookup(o *unstructured.Unstructured) (info kindInfo, known bool, violation 
 
 // keepStatus carries over what istiod wrote into the status of an object applied anew.
 func keepStatus(info kindInfo, o, old *unstructured.Unstructured) {
-	if old == nil {
-		return
-	}
 	if info.custom() {
 		if status, ok := old.Object["status"]; ok {
 			o.Object["status"] = status

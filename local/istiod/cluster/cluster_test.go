@@ -192,6 +192,22 @@ func TestStatusIsIstiods(t *testing.T) {
 	}
 }
 
+// A feeder may bring back what an earlier istiod wrote; a status it keeps from before does not undo a newer one.
+func TestStatusOfANewObject(t *testing.T) {
+	c, _ := newCluster(t)
+	entry := "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: ns}, spec: {hosts: [a.example], ports: [{number: 80, name: http}]}, " +
+		"status: {addresses: [{value: 240.240.0.%d, host: a.example}]}}"
+	for range 2 {
+		mustApply(t, c, fmt.Sprintf(entry, 7))
+		entry = strings.Replace(entry, "%d", "%d9", 1)
+	}
+	o := c.Get(Key{"networking.istio.io", "ServiceEntry", "ns", "e"})
+	addresses, _, _ := unstructured.NestedSlice(o.Object, "status", "addresses")
+	if len(addresses) != 1 || addresses[0].(map[string]any)["value"] != "240.240.0.7" {
+		t.Errorf("got %v", o.Object["status"])
+	}
+}
+
 // A Service's status has two writers.
 func TestServiceStatus(t *testing.T) {
 	c, _ := newCluster(t)
@@ -277,8 +293,10 @@ func TestOtherWrites(t *testing.T) {
 	if err := maps.Delete(ctx, "root", metav1.DeleteOptions{}); err == nil {
 		t.Error("deleted twice")
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "key"}}
-	if _, err := c.Client().Kube().CoreV1().Secrets("ns").Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+	election := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Name: "election", Annotations: map[string]string{"control-plane.alpha.kubernetes.io/leader": "{}"},
+	}}
+	if _, err := maps.Create(ctx, election, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -290,7 +308,7 @@ func TestOtherWrites(t *testing.T) {
 		}
 	}
 	if want := []string{"changed root", "changed root", "changed root", "removed root"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("reported %v, want %v (and no Secret)", got, want)
+		t.Errorf("reported %v, want %v (and no election)", got, want)
 	}
 }
 

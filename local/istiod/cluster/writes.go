@@ -112,11 +112,10 @@ func (c *Cluster) deleteObserved(info kindInfo, k Key) error {
 	return nil
 }
 
-// internal tells what istiod writes for itself: leader election (renewed every few seconds), and the
-// CA's private key, which nobody else has any business with.
+// internal tells what istiod writes for leader election, every few seconds and of no use to others.
 func internal(o *unstructured.Unstructured) bool {
 	switch o.GetKind() {
-	case "Lease", "Secret":
+	case "Lease":
 		return true
 	case "ConfigMap":
 		_, election := o.GetAnnotations()["control-plane.alpha.kubernetes.io/leader"]

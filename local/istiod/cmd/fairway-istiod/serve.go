@@ -31,7 +31,7 @@ func serveCommand() *cobra.Command {
 			return serve(f)
 		},
 	}
-	c.Flags().StringVar(&f.socket, "socket", "", "unix socket to converse over (see package feed); its peer's end ends this process")
+	c.Flags().StringVar(&f.socket, "socket", "", "unix socket on which the feeder listens (see package feed); its end ends this process")
 	c.Flags().StringVar(&f.listen.Secure, "secure-addr", "127.0.0.1:15012", "xDS and CA over TLS")
 	c.Flags().StringVar(&f.listen.Monitoring, "monitoring-addr", "127.0.0.1:15014", "/metrics and /debug")
 	c.Flags().StringVar(&f.tokenKey, "token-key", "", "public key (PEM, P-256) of the service account tokens")
@@ -59,7 +59,7 @@ func serve(f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	conn, err := converse(f.socket)
+	conn, err := net.Dial("unix", f.socket)
 	if err != nil {
 		return err
 	}
@@ -73,20 +73,6 @@ func serve(f serveFlags) error {
 		return s.RootCert(), nil
 	}}
 	return session.Run(conn)
-}
-
-// converse connects to the socket if somebody listens there, and otherwise listens there itself for
-// one peer: either side may be the one that was started first.
-func converse(path string) (net.Conn, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
-		return conn, nil
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	return l.Accept()
 }
 
 // forget drops the record of calls that test fakes keep; see Cluster.Forget.

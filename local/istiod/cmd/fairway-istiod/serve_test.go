@@ -60,6 +60,7 @@ func TestServe(t *testing.T) {
 	part("a pod that goes", testPodGone)
 	part("a NACK", testNack)
 	part("many services", testManyServices)
+	part("a restart", testRestart)
 	part("the end", testEnd)
 }
 
@@ -379,6 +380,35 @@ func testManyServices(t *testing.T, m *mesh) {
 		name := fmt.Sprintf("inbound-vip|80|http|many-%d.shop.svc.cluster.local", i)
 		eventually(t, name, func() error { return received(r, "", name) })
 	}
+}
+
+// A new process that is told everything, what istiod wrote included, goes on where the old one was.
+func testRestart(t *testing.T, m *mesh) {
+	var known []map[string]any
+	at := map[string]int{}
+	m.mu.Lock()
+	for _, l := range m.lines {
+		if o, ok := l["object"].(map[string]any); ok {
+			metadata, _ := o["metadata"].(map[string]any)
+			key := fmt.Sprint(o["kind"], metadata["namespace"], metadata["name"])
+			if i, seen := at[key]; seen {
+				known[i] = o
+				continue
+			}
+			at[key] = len(known)
+			known = append(known, o)
+		}
+	}
+	m.mu.Unlock()
+	next := startMesh(t)
+	if r := next.feed(known, nil); fmt.Sprint(r["rejected"]) != "[]" {
+		t.Fatalf("what istiod wrote is rejected: %v", r["rejected"])
+	}
+	next.ready()
+	if next.root != m.root {
+		t.Error("another CA")
+	}
+	next.conn.Close()
 }
 
 // istiod ends when its peer does.
