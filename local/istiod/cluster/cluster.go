@@ -5,7 +5,8 @@
 // reported to the observer, so that each writer learns exactly what the other one wrote.
 //
 // It is not a controller: it makes no pods, endpoints or addresses, and it garbage-collects nothing.
-// Invariant: objects and the client's trackers hold the same content; both change under one lock.
+// Invariant: objects and the client's trackers hold the same content (but for failed pods, see publish);
+// both change under one lock.
 package cluster
 
 import (

@@ -312,6 +312,28 @@ func TestOtherWrites(t *testing.T) {
 	}
 }
 
+// Watches of running pods lose a pod that fails, and get it back when it runs again.
+func TestFailedPodsAreNotSeen(t *testing.T) {
+	c, _ := newCluster(t)
+	for _, step := range []struct {
+		phase string
+		seen  int
+	}{{"Failed", 0}, {"Running", 1}, {"Running", 1}, {"Failed", 0}, {"Failed", 0}, {"Succeeded", 1}} {
+		mustApply(t, c, fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: ns}, status: {phase: %s}}", step.phase))
+		pods, err := c.Client().Kube().CoreV1().Pods("ns").List(context.Background(), metav1.ListOptions{})
+		if err != nil || len(pods.Items) != step.seen {
+			t.Errorf("%s: %d pods seen, want %d (%v)", step.phase, len(pods.Items), step.seen, err)
+		}
+		if c.Get(Key{Kind: "Pod", Namespace: "ns", Name: "p"}) == nil {
+			t.Errorf("%s: the cluster lost it", step.phase)
+		}
+	}
+	mustApply(t, c, "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: ns}, status: {phase: Failed}}")
+	if err := c.Delete(Key{Kind: "Pod", Namespace: "ns", Name: "p"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTokensDieWithTheirPod(t *testing.T) {
 	c, _ := newCluster(t)
 	authenticated := func() bool {

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"reflect"
 
+	corev1 "k8s.io/api/core/v1"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
@@ -25,16 +27,30 @@ func (c *Cluster) store(info kindInfo, o, old *unstructured.Unstructured) error 
 	if err != nil {
 		return err
 	}
+	if err := c.publish(info, o, typed); err != nil {
+		return err
+	}
+	c.objects[KeyOf(o)] = o
+	return nil
+}
+
+// publish shows o to istiod's informers. The fakes ignore field selectors; the one that matters is on
+// every one of istiod's pod informers, status.phase!=Failed: to them a pod that fails is deleted.
+func (c *Cluster) publish(info kindInfo, o *unstructured.Unstructured, typed runtime.Object) error {
 	tracker := c.trackers.of(info)
-	if old == nil {
-		err = tracker.Create(info.gvr, typed, o.GetNamespace())
-	} else {
-		err = tracker.Update(info.gvr, typed, o.GetNamespace())
+	_, err := tracker.Get(info.gvr, o.GetNamespace(), o.GetName())
+	visible := err == nil
+	phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
+	switch {
+	case info.gvk.Kind == "Pod" && phase == string(corev1.PodFailed):
+		if visible {
+			return tracker.Delete(info.gvr, o.GetNamespace(), o.GetName())
+		}
+		return nil
+	case visible:
+		return tracker.Update(info.gvr, typed, o.GetNamespace())
 	}
-	if err == nil {
-		c.objects[KeyOf(o)] = o
-	}
-	return err
+	return tracker.Create(info.gvr, typed, o.GetNamespace())
 }
 
 // stamp fills in uid, creation time and generation, and keeps those of old. A uid and a creation time
