@@ -9,4 +9,5 @@ mod auth;
 mod connect;
 
 pub use auth::{Auth, TokenSource};
+pub(crate) use connect::read_bounded;
 pub use connect::{ChannelError, ChannelOptions, RootSource, connect, connect_lazy};

@@ -79,6 +79,9 @@ pub const CSR_CONCURRENCY: usize = 8;
 /// One certificate request. Istio's agent sets none; a CA that hangs must not hold one of the few permits for ever.
 pub const CSR_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often the revocation list file is looked at. A list is small, and kubelet takes about a minute to bring a new one.
+pub const CRL_POLL: Duration = Duration::from_secs(5);
+
 /// How often a wait for a date looks at the clock: timers stand still while a machine sleeps, certificates do not.
 pub const CLOCK_CHECK: Duration = Duration::from_secs(60);
 

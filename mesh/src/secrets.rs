@@ -4,6 +4,7 @@
 //! Spec: Istio's `IstioCertificateService` (`security/v1alpha1/ca.proto`), ztunnel `src/identity`.
 
 mod ca_client;
+mod crl;
 mod schedule;
 mod store;
 

@@ -10,10 +10,12 @@ mod expect;
 mod handshake;
 mod identity;
 mod provider;
+mod revocation;
 mod verify;
 
 pub use expect::ExpectedPeer;
 pub use handshake::{accept, connect};
-pub use identity::{TlsError, TlsIdentity};
+pub use identity::{TlsError, TlsIdentity, TlsOptions};
 pub use provider::{control_plane_client, provider};
+pub use revocation::{RevocationError, RevocationLists};
 pub use verify::peer_identity;

@@ -180,7 +180,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Reads a small file whole. Blocking: these are a few KiB on a memory file system, read once per connect or call.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ChannelError> {
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ChannelError> {
     let error = |reason: String| ChannelError::File { path: path.to_owned(), reason };
     let file = std::fs::File::open(path).map_err(|e| error(e.to_string()))?;
     let mut bytes = Vec::new();

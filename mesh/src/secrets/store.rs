@@ -5,10 +5,12 @@
 
 use crate::identity::{Certificate, CertificateInfo, SpiffeId};
 use crate::limits;
-use crate::secrets::{CaClient, CaError, Schedule};
-use crate::tls::TlsIdentity;
+use crate::secrets::{CaClient, CaError, Schedule, crl};
+use crate::tls::{TlsIdentity, TlsOptions};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::runtime::Handle;
@@ -21,6 +23,9 @@ use tokio::time::sleep;
 pub struct StoreOptions {
     /// Trust domains beside the certificate's own whose workloads a server accepts.
     pub trust_domain_aliases: Vec<String>,
+    /// Revocation lists; read again when the file changes. A file that is not there revokes nobody, one that is none
+    /// leaves the last good lists in force.
+    pub crl: Option<PathBuf>,
 }
 
 /// All certificates of the process. Cheap to clone.
@@ -51,8 +56,9 @@ enum Source {
 #[derive(Debug)]
 struct Worker {
     ca: CaClient,
-    options: StoreOptions,
     requests: Semaphore,
+    /// Changes with the revocation lists.
+    tls: watch::Receiver<TlsOptions>,
 }
 
 #[derive(Debug)]
@@ -97,8 +103,10 @@ impl SecretStore {
     /// Requests and rotations run on the tokio runtime this is called in.
     #[must_use]
     pub fn new(ca: CaClient, options: StoreOptions) -> Self {
-        let worker = Arc::new(Worker { ca, options, requests: Semaphore::new(limits::CSR_CONCURRENCY) });
-        let source = Source::Ca { runtime: Handle::current(), worker };
+        let runtime = Handle::current();
+        let tls = crl::follow(&runtime, options);
+        let worker = Arc::new(Worker { ca, requests: Semaphore::new(limits::CSR_CONCURRENCY), tls });
+        let source = Source::Ca { runtime, worker };
         Self { inner: Arc::new(Inner { source, entries: Mutex::default() }) }
     }
 
@@ -111,7 +119,8 @@ impl SecretStore {
     pub fn fixed(certificates: Vec<Certificate>) -> Self {
         let entry = |certificate: Certificate| {
             let id = certificate.identity.clone();
-            let identity = TlsIdentity::new(certificate, &[]).expect("a test's certificate fits its key");
+            let identity = TlsIdentity::new(Arc::new(certificate), &TlsOptions::default())
+                .expect("a test's certificate fits its key");
             (id, Entry { state: watch::channel(State::Held(Arc::new(identity), None)).1, task: None })
         };
         let entries = Mutex::new(certificates.into_iter().map(entry).collect());
@@ -188,16 +197,17 @@ impl Worker {
     /// Keeps one identity's certificate fresh until the task is aborted.
     async fn keep(self: Arc<Self>, id: SpiffeId, state: watch::Sender<State>) {
         let mut schedule = Schedule::default();
+        let mut tls = self.tls.clone();
         loop {
-            match self.fetch(&id).await {
+            match self.fetch(&id, &mut tls).await {
                 Ok(identity) => {
-                    let Certificate { not_before, not_after, serial, .. } = identity.certificate();
-                    tracing::debug!(identity = %id, serial, "certificate issued");
-                    let due = schedule.succeeded(*not_before, *not_after, roll());
+                    let certificate = Arc::clone(identity.certificate());
+                    tracing::debug!(identity = %id, serial = certificate.serial, "certificate issued");
+                    let due = schedule.succeeded(certificate.not_before, certificate.not_after, roll());
                     state.send_replace(State::Held(identity, None));
                     // Never at once again, or a CA that issues expired certificates would be asked in a loop.
                     sleep(limits::CSR_BACKOFF_MIN).await;
-                    sleep_until(due).await;
+                    hold(&certificate, due, &mut tls, &state).await;
                 }
                 Err(error) => {
                     let wait = schedule.failed(roll());
@@ -209,10 +219,37 @@ impl Worker {
         }
     }
 
-    async fn fetch(&self, id: &SpiffeId) -> Result<Arc<TlsIdentity>, CaError> {
+    async fn fetch(
+        &self,
+        id: &SpiffeId,
+        tls: &mut watch::Receiver<TlsOptions>,
+    ) -> Result<Arc<TlsIdentity>, CaError> {
         let _permit = self.requests.acquire().await.expect("this semaphore is never closed");
         let certificate = self.ca.fetch(id).await?;
-        Ok(Arc::new(TlsIdentity::new(certificate, &self.options.trust_domain_aliases)?))
+        let options = tls.borrow_and_update().clone();
+        Ok(Arc::new(TlsIdentity::new(Arc::new(certificate), &options)?))
+    }
+}
+
+/// Until `due`, follows the revocation lists with the certificate there is.
+async fn hold(
+    certificate: &Arc<Certificate>,
+    due: SystemTime,
+    tls: &mut watch::Receiver<TlsOptions>,
+    state: &watch::Sender<State>,
+) {
+    let mut renewal = pin!(sleep_until(due));
+    loop {
+        tokio::select! {
+            () = &mut renewal => return,
+            // An error means that there is no file to change, and leaves only the renewal to wait for.
+            Ok(()) = tls.changed() => {}
+        }
+        let options = tls.borrow_and_update().clone();
+        match TlsIdentity::new(Arc::clone(certificate), &options) {
+            Ok(identity) => drop(state.send_replace(State::Held(Arc::new(identity), None))),
+            Err(error) => tracing::error!(%error, "revocation lists cannot be put in force"),
+        }
     }
 }
 

@@ -116,6 +116,28 @@ impl TestCa {
         request.signed_by(&self.issuer).unwrap().pem()
     }
 
+    /// A revocation list that names one certificate. PEM.
+    #[must_use]
+    pub fn revoke(&self, leaf: &CertificateDer<'_>) -> String {
+        let (_, parsed) = x509_parser::parse_x509_certificate(leaf).unwrap();
+        let now = SystemTime::now();
+        let revoked = rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from_slice(parsed.raw_serial()),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: (now + Duration::from_secs(3600)).into(),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     fn issue_parts(
         &self,
         params: &CertificateParams,

@@ -7,7 +7,7 @@
 use crate::identity::Certificate;
 use crate::limits;
 use crate::tls::verify::{AcceptedClients, ExpectedServer};
-use crate::tls::{ExpectedPeer, provider};
+use crate::tls::{ExpectedPeer, RevocationLists, provider};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -17,12 +17,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A workload's certificate, ready to be used on either side of a handshake.
 #[derive(Debug)]
 pub struct TlsIdentity {
-    certificate: Certificate,
+    certificate: Arc<Certificate>,
+    revoked: Arc<RevocationLists>,
     roots: Arc<RootCertStore>,
     server: Arc<ServerConfig>,
     /// Keyed by the accepted clients, for servers that accept others than the default.
     servers: Mutex<HashMap<ExpectedPeer, Arc<ServerConfig>>>,
     clients: Mutex<HashMap<ExpectedPeer, Arc<ClientConfig>>>,
+}
+
+/// What beside the certificate decides who is accepted.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// Trust domains beside the certificate's own whose workloads a server accepts.
+    pub trust_domain_aliases: Vec<String>,
+    /// Peers that are refused.
+    pub revoked: Arc<RevocationLists>,
 }
 
 /// The certificate cannot be used for TLS: key and leaf do not match, or a root cannot be parsed.
@@ -36,22 +46,27 @@ pub struct TlsError {
 }
 
 impl TlsIdentity {
-    /// Builds the server configuration, which accepts clients of the certificate's own trust domain and of `aliases`.
-    pub fn new(certificate: Certificate, aliases: &[String]) -> Result<Self, TlsError> {
-        let domains =
-            std::iter::once(certificate.identity.trust_domain()).chain(aliases.iter().map(String::as_str));
+    /// Builds the server configuration, which accepts clients of the certificate's own trust domain and its aliases.
+    pub fn new(certificate: Arc<Certificate>, options: &TlsOptions) -> Result<Self, TlsError> {
+        let aliases = options.trust_domain_aliases.iter().map(String::as_str);
+        let domains = std::iter::once(certificate.identity.trust_domain()).chain(aliases);
         let accepted = ExpectedPeer::trust_domains(domains);
-        match Self::build_server(&certificate, accepted) {
-            Ok((roots, server)) => {
-                Ok(Self { certificate, roots, server, servers: Mutex::default(), clients: Mutex::default() })
-            }
-            Err(source) => Err(TlsError { identity: certificate.identity, source }),
+        match Self::build_server(&certificate, accepted, &options.revoked) {
+            Ok((roots, server)) => Ok(Self {
+                certificate,
+                revoked: Arc::clone(&options.revoked),
+                roots,
+                server,
+                servers: Mutex::default(),
+                clients: Mutex::default(),
+            }),
+            Err(source) => Err(TlsError { identity: certificate.identity.clone(), source }),
         }
     }
 
     /// What the CA issued.
     #[must_use]
-    pub fn certificate(&self) -> &Certificate {
+    pub fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate
     }
 
@@ -76,23 +91,25 @@ impl TlsIdentity {
     fn build_server(
         certificate: &Certificate,
         accepted: ExpectedPeer,
+        revoked: &RevocationLists,
     ) -> Result<(Arc<RootCertStore>, Arc<ServerConfig>), rustls::Error> {
         let mut roots = RootCertStore::empty();
         for root in &certificate.roots {
             roots.add(root.clone())?;
         }
         let roots = Arc::new(roots);
-        let server = server_config(certificate, Arc::clone(&roots), accepted)?;
+        let server = server_config(certificate, Arc::clone(&roots), accepted, revoked)?;
         Ok((roots, server))
     }
 
     fn new_server(&self, accepted: &ExpectedPeer) -> Result<Arc<ServerConfig>, TlsError> {
-        server_config(&self.certificate, Arc::clone(&self.roots), accepted.clone())
+        server_config(&self.certificate, Arc::clone(&self.roots), accepted.clone(), &self.revoked)
             .map_err(|source| TlsError { identity: self.certificate.identity.clone(), source })
     }
 
     fn new_client(&self, expected: &ExpectedPeer) -> Result<Arc<ClientConfig>, rustls::Error> {
-        let verifier = ExpectedServer::new(Arc::clone(&self.roots), expected.clone())?;
+        let verifier =
+            ExpectedServer::new(Arc::clone(&self.roots), expected.clone(), Arc::clone(&self.revoked))?;
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
@@ -111,10 +128,11 @@ fn server_config(
     certificate: &Certificate,
     roots: Arc<RootCertStore>,
     accepted: ExpectedPeer,
+    revoked: &RevocationLists,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(AcceptedClients::new(roots, accepted)?)
+        .with_client_cert_verifier(AcceptedClients::new(roots, accepted, revoked)?)
         .with_single_cert(certificate.chain.clone(), certificate.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.ticketer = Ticketer::new()?;

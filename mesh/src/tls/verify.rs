@@ -3,7 +3,7 @@
 
 use crate::identity::SpiffeId;
 use crate::identity::uri_sans;
-use crate::tls::ExpectedPeer;
+use crate::tls::{ExpectedPeer, RevocationLists};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -59,8 +59,14 @@ pub(crate) struct AcceptedClients {
 }
 
 impl AcceptedClients {
-    pub(crate) fn new(roots: Arc<RootCertStore>, accepted: ExpectedPeer) -> Result<Arc<Self>, Error> {
+    pub(crate) fn new(
+        roots: Arc<RootCertStore>,
+        accepted: ExpectedPeer,
+        revoked: &RevocationLists,
+    ) -> Result<Arc<Self>, Error> {
         let chain = WebPkiClientVerifier::builder_with_provider(roots, super::provider())
+            .with_crls(revoked.der())
+            .allow_unknown_revocation_status()
             // Naming our roots would cost every handshake bytes; SPIFFE clients hold one certificate and do not choose.
             .clear_root_hint_subjects()
             .build()
@@ -116,16 +122,21 @@ pub(crate) struct ExpectedServer {
     /// Signatures only; its name check is what `expected` replaces.
     signatures: Arc<WebPkiServerVerifier>,
     expected: ExpectedPeer,
+    revoked: Arc<RevocationLists>,
 }
 
 impl ExpectedServer {
-    pub(crate) fn new(roots: Arc<RootCertStore>, expected: ExpectedPeer) -> Result<Arc<Self>, Error> {
+    pub(crate) fn new(
+        roots: Arc<RootCertStore>,
+        expected: ExpectedPeer,
+        revoked: Arc<RevocationLists>,
+    ) -> Result<Arc<Self>, Error> {
         let provider = super::provider();
         let algorithms = provider.signature_verification_algorithms;
         let signatures = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider)
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        Ok(Arc::new(Self { roots, algorithms, signatures, expected }))
+        Ok(Arc::new(Self { roots, algorithms, signatures, expected, revoked }))
     }
 }
 
@@ -146,6 +157,7 @@ impl ServerCertVerifier for ExpectedServer {
             now,
             self.algorithms.all,
         )?;
+        self.revoked.check_server(leaf, intermediates, &self.roots, now)?;
         check_identity(leaf, &self.expected)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -139,3 +139,24 @@ async fn a_fixed_store_has_what_it_was_given() {
     assert_eq!(store.identity(&id("a")).await.unwrap().certificate().identity, id("a"));
     assert!(store.identity(&id("b")).await.is_err());
 }
+
+#[tokio::test]
+async fn a_new_revocation_list_is_in_force_without_a_new_certificate() {
+    let ca = Arc::new(TestCa::new());
+    let server = TestCaServer::start(Arc::clone(&ca)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let crl = directory.path().join("ca-crl.pem");
+    let options = CaOptions { impersonate: true, ..CaOptions::new(server.channel(), Auth::default()) };
+    let store = SecretStore::new(
+        CaClient::new(options).unwrap(),
+        StoreOptions { crl: Some(crl.clone()), ..StoreOptions::default() },
+    );
+    let before = store.identity(&id("a")).await.unwrap();
+    std::fs::write(&crl, ca.revoke(&before.certificate().chain[0])).unwrap();
+    let after = until("the list is in force", || async {
+        store.current(&id("a")).filter(|current| !Arc::ptr_eq(current, &before))
+    })
+    .await;
+    assert!(Arc::ptr_eq(before.certificate(), after.certificate()), "the same certificate");
+    assert_eq!(server.seen().len(), 1);
+}

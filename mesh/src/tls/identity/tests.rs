@@ -1,7 +1,7 @@
-use super::TlsIdentity;
+use super::{TlsIdentity, TlsOptions};
 use crate::identity::{Certificate, SpiffeId};
 use crate::testing::{Issue, TestCa};
-use crate::tls::{self, ExpectedPeer, provider};
+use crate::tls::{self, ExpectedPeer, RevocationLists, provider};
 use rustls::{ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, ServerConfig};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ fn id(text: &str) -> SpiffeId {
 }
 
 fn tls_identity(ca: &TestCa, text: &str) -> TlsIdentity {
-    TlsIdentity::new(ca.issue(&id(text)), &[]).unwrap()
+    TlsIdentity::new(Arc::new(ca.issue(&id(text))), &TlsOptions::default()).unwrap()
 }
 
 /// The server's view of a handshake, and the client's, who reads one byte to learn what the server thought of it.
@@ -96,7 +96,8 @@ async fn the_server_refuses_a_foreign_trust_domain_unless_it_is_an_alias() {
     let server = tls_identity(&ca, B);
     let (refused, client) = handshake(server.server_config(), stranger.client_config(&expected)).await;
     assert!(refused.is_err() && client.is_err());
-    let with_alias = TlsIdentity::new(ca.issue(&id(B)), &["old-td".into()]).unwrap();
+    let aliases = TlsOptions { trust_domain_aliases: vec!["old-td".into()], ..TlsOptions::default() };
+    let with_alias = TlsIdentity::new(Arc::new(ca.issue(&id(B))), &aliases).unwrap();
     let (accepted, _) = handshake(with_alias.server_config(), stranger.client_config(&expected)).await;
     assert_eq!(accepted.unwrap(), id("spiffe://old-td/ns/n/sa/a"));
     let only_a = server.server_config_accepting(&ExpectedPeer::exactly(id(A))).unwrap();
@@ -110,7 +111,9 @@ async fn the_server_refuses_a_client_without_a_certificate() {
     let server = tls_identity(&ca, B);
     let mut roots = RootCertStore::empty();
     roots.add(server.certificate().roots[0].clone()).unwrap();
-    let verifier = tls::verify::ExpectedServer::new(Arc::new(roots), ExpectedPeer::exactly(id(B))).unwrap();
+    let verifier =
+        tls::verify::ExpectedServer::new(Arc::new(roots), ExpectedPeer::exactly(id(B)), Arc::default())
+            .unwrap();
     let mut anonymous = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -126,7 +129,7 @@ async fn the_server_refuses_a_client_without_a_certificate() {
 fn irregular(ca: &TestCa, issue: &Issue) -> TlsIdentity {
     let (chain, key, roots) = ca.issue_raw(issue);
     let proper = ca.issue(&id(A));
-    TlsIdentity::new(Certificate { chain, key, roots, ..proper }, &[]).unwrap()
+    TlsIdentity::new(Arc::new(Certificate { chain, key, roots, ..proper }), &TlsOptions::default()).unwrap()
 }
 
 #[tokio::test]
@@ -166,5 +169,41 @@ fn a_key_that_is_not_the_leafs_is_refused() {
     let ca = TestCa::new();
     let (one, two) = (ca.issue(&id(A)), ca.issue(&id(A)));
     let mixed = Certificate { key: two.key, ..one };
-    assert!(TlsIdentity::new(mixed, &[]).is_err());
+    assert!(TlsIdentity::new(Arc::new(mixed), &TlsOptions::default()).is_err());
+}
+
+#[tokio::test]
+async fn revoked_peers_are_refused_by_both_sides_and_others_are_not() {
+    let ca = TestCa::new();
+    let (revoked, good) = (ca.issue(&id(A)), tls_identity(&ca, A));
+    let list = ca.revoke(&revoked.chain[0]);
+    let lists = Arc::new(RevocationLists::parse(list.as_bytes()).unwrap());
+    let revoked = TlsIdentity::new(Arc::new(revoked), &TlsOptions::default()).unwrap();
+    let options = TlsOptions { revoked: lists, ..TlsOptions::default() };
+    let checking = TlsIdentity::new(Arc::new(ca.issue(&id(B))), &options).unwrap();
+    let (expect_a, expect_b) = (ExpectedPeer::exactly(id(A)), ExpectedPeer::exactly(id(B)));
+    for (peer, accepted) in [(&good, true), (&revoked, false)] {
+        let (server, _) = handshake(checking.server_config(), peer.client_config(&expect_b)).await;
+        assert_eq!(server.is_ok(), accepted, "as a client");
+        let (_, client) = handshake(peer.server_config(), checking.client_config(&expect_a)).await;
+        assert_eq!(client.is_ok(), accepted, "as a server");
+    }
+}
+
+#[test]
+fn only_revocation_lists_are_taken_for_one() {
+    let ca = TestCa::new();
+    let one = ca.revoke(&ca.issue(&id(A)).chain[0]);
+    for (text, accepted) in [
+        (String::new(), true),
+        ("\n".into(), true),
+        (one.clone(), true),
+        (one.repeat(2), true),
+        (ca.root_pem().into(), false),
+        (one.clone() + ca.root_pem(), false),
+        ("text".into(), false),
+        ("0text".into(), false),
+    ] {
+        assert_eq!(RevocationLists::parse(text.as_bytes()).is_ok(), accepted, "{text:?}");
+    }
 }
