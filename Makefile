@@ -28,7 +28,7 @@ test-rust:
 	cargo test --locked --workspace
 
 test-go:
-	cd local/istiod && go test ./...
+	cd local/istiod && go test -trimpath ./...
 
 test-mesh: build
 	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
@@ -38,7 +38,7 @@ lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$< --locked check bans licenses sources
 	@test -z "$$(gofmt -l local/istiod)" || { gofmt -l local/istiod; echo "gofmt: the files above"; exit 1; }
-	cd local/istiod && go vet ./...
+	cd local/istiod && go vet -trimpath ./...
 	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run
 
 fmt:
