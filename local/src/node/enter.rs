@@ -110,13 +110,20 @@ fn start(command: NodeCommand) -> Result<Pid, EnterError> {
         env.push(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
     let root = nix::unistd::geteuid().is_root();
-    match child::start(&child::Image { program, args, env, inherit: command.inherit }, !root) {
+    let image = child::Image { program, args, env, inherit: command.inherit };
+    let mut started = child::start(&image, !root);
+    if root
+        && matches!(&started, Err(child::StartError::Clone(e)) if e.kind() == io::ErrorKind::PermissionDenied)
+    {
+        // Root by name only, as in most containers: it may still be allowed what any user is.
+        started = child::start(&image, true);
+    }
+    match started {
+        Ok(pid) => Ok(pid),
         Err(child::StartError::Clone(error)) => {
-            let reason = explain::refusal(root);
-            Err(EnterError::Namespaces { error, reason })
+            Err(EnterError::Namespaces { error, reason: explain::refusal(root) })
         }
         Err(child::StartError::Step(what, error)) => Err(EnterError::Step { what: what.into(), error }),
-        Ok(pid) => Ok(pid),
     }
 }
 

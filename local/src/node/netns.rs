@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -64,6 +66,18 @@ impl NetNs {
             setns(self, CloneFlags::CLONE_NEWNET)?;
             Ok(f())
         })?
+    }
+
+    /// Runs `f` inside, on a thread of its own that goes on beside the caller.
+    pub fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<JoinHandle<io::Result<T>>> {
+        let ns = Arc::clone(self);
+        std::thread::Builder::new().name("netns".into()).spawn(move || {
+            setns(&*ns, CloneFlags::CLONE_NEWNET)?;
+            Ok(f())
+        })
     }
 
     pub fn tcp_listen(&self, at: SocketAddr) -> io::Result<TcpListener> {

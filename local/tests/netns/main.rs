@@ -7,6 +7,7 @@ mod capture;
 mod lab;
 mod leftovers;
 mod lifecycle;
+mod namespaces;
 mod redirection;
 mod rules;
 mod services;
@@ -33,10 +34,11 @@ macro_rules! tests {
 }
 
 const TESTS: &[Test] = tests! {
+    namespaces: what_is_inside_stays_inside;
     rules: reads_as_written, names_what_the_kernel_refused, replacing_is_atomic;
     redirection: outbound_meets_ztunnel, inbound_meets_ztunnel, marked_traffic_is_not_captured,
         probes_and_self_calls_are_not_captured, dns_meets_ztunnel, original_source_finds_back, removal_restores;
-    services: spreads_and_follows_updates, without_endpoints_refuses, a_pod_reaches_itself, udp_and_the_node_itself;
+    services: holds_many_services, spreads_and_follows_updates, without_endpoints_refuses, a_pod_reaches_itself, udp_and_the_node_itself;
     zds: snapshot_then_changes, refusals_are_told, newest_gets_additions, bad_peers_are_cut_off;
     lifecycle: a_pod_from_start_to_end, restarts_and_exit_codes, probes_decide_readiness, liveness_starts_again,
         ends_by_force, a_second_stop_hurries_the_first, exec_in_a_pod, volumes_follow, init_containers_come_first, roots_are_read_only;

@@ -83,3 +83,23 @@ pub(crate) async fn udp_and_the_node_itself() -> anyhow::Result<()> {
     publish(&node, Protocol::Tcp, &[B])?;
     expect(&greeting(node.ns(), at(VIP, 80))?, &format!("b {B}:8080 from {NODE}"))
 }
+
+/// A busy node: the transaction must fit the socket, without root as well.
+pub(crate) async fn holds_many_services() -> anyhow::Result<()> {
+    let node = node().await?;
+    let (a, b) = (pod(&node, A).await?, pod(&node, B).await?);
+    greeter(&b, 8080, "b")?;
+    let endpoint = |host: u8, port| SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, host), port);
+    let mut all: Vec<_> = (0..300u16)
+        .map(|n| ServiceVip {
+            vip: Ipv4Addr::new(10, 96, 1, (n % 250).to_le_bytes()[0]),
+            port: 1000 + n,
+            protocol: Protocol::Tcp,
+            endpoints: (0..3).map(|i| endpoint(100 + i, 2000 + n)).collect(),
+        })
+        .collect();
+    all.push(ServiceVip { vip: VIP, port: 80, protocol: Protocol::Tcp, endpoints: vec![endpoint(11, 8080)] });
+    node.ns().run(|| services::replace(&all))??;
+    expect(&greeting(&a, at(VIP, 80))?, &format!("b {B}:8080 from {A}"))?;
+    node.ns().run(|| services::replace(&all))?.context("replacing as many by as many")
+}

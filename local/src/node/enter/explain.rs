@@ -15,10 +15,6 @@ pub(super) fn refusal(root: bool) -> String {
 
 fn reasons(root: bool, max: Option<&str>, apparmor: Option<&str>, debian: Option<&str>) -> String {
     let mut said = String::new();
-    if root {
-        said += ". We are root but lack CAP_SYS_ADMIN or are held back by a seccomp profile; in a container it needs --privileged";
-        return said;
-    }
     if max == Some("0") {
         said += ". user.max_user_namespaces is 0; try: sudo sysctl user.max_user_namespaces=15000";
     }
@@ -28,9 +24,10 @@ fn reasons(root: bool, max: Option<&str>, apparmor: Option<&str>, debian: Option
     if debian == Some("0") {
         said += ". try: sudo sysctl kernel.unprivileged_userns_clone=1";
     }
-    if said.is_empty() {
-        said +=
-            ". No known setting forbids it, perhaps a seccomp profile does (containers); as root it may work";
+    if root {
+        said += ". We are root but lack CAP_SYS_ADMIN, or a seccomp profile forbids it; a container needs --privileged";
+    } else if said.is_empty() {
+        said += ". No known setting forbids it, perhaps a seccomp profile does (containers); as root it may work";
     }
     said
 }

@@ -1,6 +1,8 @@
 use std::net::Ipv4Addr;
 
 use super::{Protocol, ServiceVip, table};
+use crate::limits::PODS_MAX;
+use crate::node::nft::batch;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
@@ -61,4 +63,17 @@ fn no_endpoints_are_refused_in_the_protocols_way() {
         ["ip daddr 10.96.0.10 tcp dport 80 reject with tcp reset", "ip daddr 10.96.0.10 udp dport 53 reject"];
     assert_eq!(text(&services, "forward"), expect);
     assert_eq!(text(&services, "local"), expect);
+}
+
+/// Without root a netlink message may have as many bytes as twice net.core.wmem_max, by default 416 KiB.
+#[test]
+fn a_full_node_fits_one_transaction() {
+    let endpoint = |n: usize| format!("10.244.0.{}:{}", n % 250, 1000 + n);
+    let names: Vec<String> = (0..PODS_MAX).map(endpoint).collect();
+    // Every pod behind two Services of three endpoints each.
+    let services: Vec<_> = (0..2 * PODS_MAX)
+        .map(|n| vip(1000, Protocol::Tcp, &[0, 1, 2].map(|i| names[(n + i) % PODS_MAX].as_str())))
+        .collect();
+    let bytes = batch::replace(&table(&services)).bytes.len();
+    assert!(bytes < 2 * 212_992, "{bytes} bytes");
 }

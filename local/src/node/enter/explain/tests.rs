@@ -13,5 +13,6 @@ fn names_the_setting_that_forbids() {
     check(false, Some("15000"), None, Some("0"), &["unprivileged_userns_clone=1"]);
     check(false, Some("0"), Some("1"), None, &["max_user_namespaces", "apparmor"]);
     check(false, Some("15000"), Some("0"), Some("1"), &["No known setting", "seccomp"]);
+    check(true, Some("0"), None, None, &["max_user_namespaces", "--privileged"]);
     check(true, Some("15000"), None, None, &["CAP_SYS_ADMIN", "--privileged"]);
 }
