@@ -33,8 +33,8 @@ pub enum AccessLogFormat {
 #[derive(Clone, Debug)]
 pub enum JsonField {
     Value(Arc<Format>),
-    Object(Vec<(Box<str>, JsonField)>),
-    List(Vec<JsonField>),
+    Object(Vec<(Box<str>, Self)>),
+    List(Vec<Self>),
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ pub enum AccessLogFilter {
     /// Any of these flags; empty: any flag at all.
     ResponseFlags(Vec<crate::failure::ResponseFlag>),
     NotHealthCheck,
-    And(Vec<AccessLogFilter>),
-    Or(Vec<AccessLogFilter>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,11 @@ pub enum Operator {
     StartTime(Option<Box<str>>),
     /// `REQ(A?B)`: the first that is present.
     Request {
+        name: LogHeader,
+        alternative: Option<LogHeader>,
+    },
+    /// `REQ_WITHOUT_QUERY(A?B)`.
+    RequestWithoutQuery {
         name: LogHeader,
         alternative: Option<LogHeader>,
     },
@@ -120,7 +125,10 @@ pub enum Operator {
     DownstreamLocalUriSan,
     RequestedServerName,
     RouteName,
+    /// `GRPC_STATUS`: the name, `NotFound`.
     GrpcStatus,
+    /// `GRPC_STATUS_NUMBER`.
+    GrpcStatusNumber,
     Hostname,
     /// `FILTER_STATE(key:FORMAT:field)`; the objects we hold: peers and principals.
     FilterState {
@@ -138,6 +146,8 @@ pub enum Operator {
     Environment(Box<str>),
     StreamId,
     TraceId,
+    /// An operator Envoy has and we hold no value for (`CEL`, `DOWNSTREAM_TLS_CIPHER`): always missing, and warned about.
+    Unavailable(Box<str>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     pub protocol: UpstreamProtocol,
     pub transport: Transport,
+    /// Endpoints that say `tlsMode: istio` expect the mutual TLS of sidecars, which we do not speak: they are left out.
+    pub legacy_mutual_tls: bool,
     pub breakers: CircuitBreakers,
     pub outlier: Option<Arc<OutlierDetection>>,
     pub pool: PoolSettings,

@@ -63,17 +63,17 @@ pub enum ChainMatcher {
     Chain(Arc<str>),
     DestinationIp(Box<IpTable>),
     DestinationPort {
-        ports: HashMap<u16, ChainMatcher>,
-        on_no_match: Option<Box<ChainMatcher>>,
+        ports: HashMap<u16, Self>,
+        on_no_match: Option<Box<Self>>,
     },
     ApplicationProtocol {
-        protocols: Vec<(ApplicationProtocol, ChainMatcher)>,
-        on_no_match: Option<Box<ChainMatcher>>,
+        protocols: Vec<(ApplicationProtocol, Self)>,
+        on_no_match: Option<Box<Self>>,
     },
     /// Multi-network: the CONNECT authority as text, `host:port`.
     ConnectAuthority {
-        authorities: HashMap<Box<str>, ChainMatcher>,
-        on_no_match: Option<Box<ChainMatcher>>,
+        authorities: HashMap<Box<str>, Self>,
+        on_no_match: Option<Box<Self>>,
     },
 }
 
@@ -100,6 +100,8 @@ pub struct FilterChain {
     pub name: Arc<str>,
     /// Of the serialized chain: equal hashes mean the same configuration, so runtime state and `Arc`s carry over.
     pub content_hash: u64,
+    /// ECDS resources it asks for, as far as they were looked at.
+    pub extensions: Vec<Arc<str>>,
     pub body: ChainBody,
 }
 

@@ -1,0 +1,53 @@
+//! Whether a record is logged, and the line it makes. Writing lines is the IO's.
+
+use super::format;
+use super::record::RequestRecord;
+use crate::model::access_log::{AccessLog, AccessLogFilter, AccessLogFormat, Comparison};
+
+/// The line for `record`, with its line end; `None` when the logger does not want it.
+#[must_use]
+pub fn line(log: &AccessLog, record: &RequestRecord<'_>) -> Option<String> {
+    if !log.filter.as_ref().is_none_or(|filter| wants(filter, record)) {
+        return None;
+    }
+    let mut out = String::with_capacity(256);
+    match &log.format {
+        AccessLogFormat::Text(format) => format::text(format, record, &mut out),
+        AccessLogFormat::Json { fields, omit_empty } => {
+            out.push_str(&format::json(fields, *omit_empty, record).to_string());
+            out.push('\n');
+        }
+    }
+    Some(out)
+}
+
+#[must_use]
+pub fn wants(filter: &AccessLogFilter, record: &RequestRecord<'_>) -> bool {
+    match filter {
+        AccessLogFilter::Status { op, value } => {
+            let status = record.response.map_or(0, |response| response.status);
+            compare(*op, u64::from(status), u64::from(*value))
+        }
+        AccessLogFilter::Duration { op, millis } => {
+            compare(*op, u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX), u64::from(*millis))
+        }
+        AccessLogFilter::ResponseFlags(flags) if flags.is_empty() => !record.flags.is_empty(),
+        AccessLogFilter::ResponseFlags(flags) => flags.iter().any(|flag| record.flags.contains(*flag)),
+        // No request that reaches a waypoint is Envoy's own health check.
+        AccessLogFilter::NotHealthCheck => true,
+        AccessLogFilter::And(all) => all.iter().all(|filter| wants(filter, record)),
+        AccessLogFilter::Or(any) => any.iter().any(|filter| wants(filter, record)),
+    }
+}
+
+fn compare(op: Comparison, have: u64, want: u64) -> bool {
+    match op {
+        Comparison::Eq => have == want,
+        Comparison::Ge => have >= want,
+        Comparison::Le => have <= want,
+        Comparison::Ne => have != want,
+    }
+}
+
+#[cfg(test)]
+mod tests;

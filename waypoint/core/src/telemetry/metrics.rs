@@ -1,0 +1,253 @@
+//! `istio_*` metrics of a waypoint. Envoy: the filter `istio.stats` with `reporter: SERVER_GATEWAY`.
+//!
+//! 25 label strings per request would cost more than routing it, so handles are resolved once per combination and kept
+//! in a [`MetricCache`] of each worker. Series whose workloads are gone are dropped by [`Metrics::sweep`], after one scrape
+//! has had the chance to see their last value. No label is added that `istio.stats` lacks.
+
+mod cache;
+mod labels;
+
+pub use cache::{HttpHandles, MetricCache, TcpHandles};
+
+use crate::limits::METRIC_SERIES_MAX;
+use crate::model::http_chain::StatsFilter;
+use crate::telemetry::record::RequestRecord;
+use labels::{HTTP_LABELS, LabelValues, TCP_LABELS};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Envoy's histogram buckets, as Prometheus upper bounds.
+pub const BUCKETS: [f64; 19] = [
+    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 1.8e6,
+    3.6e6,
+];
+
+/// Process-wide; shared by all workers.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    counters: HashMap<Family, IntCounterVec>,
+    histograms: HashMap<Family, HistogramVec>,
+    series: Mutex<HashMap<SeriesKey, Series>>,
+    /// Grows when series were dropped: cached handles of the time before count into nothing.
+    generation: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Family {
+    Requests,
+    RequestDuration,
+    RequestBytes,
+    ResponseBytes,
+    TcpOpened,
+    TcpClosed,
+    TcpSent,
+    TcpReceived,
+}
+
+impl Family {
+    const COUNTERS: [Self; 5] =
+        [Self::Requests, Self::TcpOpened, Self::TcpClosed, Self::TcpSent, Self::TcpReceived];
+    const HISTOGRAMS: [Self; 3] = [Self::RequestDuration, Self::RequestBytes, Self::ResponseBytes];
+
+    /// As the Telemetry API and `stats.PluginConfig` name it; exposed with `istio_` in front.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests_total",
+            Self::RequestDuration => "request_duration_milliseconds",
+            Self::RequestBytes => "request_bytes",
+            Self::ResponseBytes => "response_bytes",
+            Self::TcpOpened => "tcp_connections_opened_total",
+            Self::TcpClosed => "tcp_connections_closed_total",
+            Self::TcpSent => "tcp_sent_bytes_total",
+            Self::TcpReceived => "tcp_received_bytes_total",
+        }
+    }
+
+    const fn help(self) -> &'static str {
+        match self {
+            Self::Requests => "Requests served or refused",
+            Self::RequestDuration => "Duration of requests in milliseconds",
+            Self::RequestBytes => "Body bytes of requests",
+            Self::ResponseBytes => "Body bytes of responses",
+            Self::TcpOpened => "TCP connections opened",
+            Self::TcpClosed => "TCP connections closed",
+            Self::TcpSent => "Bytes sent to clients of TCP connections",
+            Self::TcpReceived => "Bytes received from clients of TCP connections",
+        }
+    }
+
+    const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Requests | Self::RequestDuration | Self::RequestBytes | Self::ResponseBytes => &HTTP_LABELS,
+            Self::TcpOpened | Self::TcpClosed | Self::TcpSent | Self::TcpReceived => &TCP_LABELS,
+        }
+    }
+}
+
+type SeriesKey = (Family, LabelValues);
+
+/// A workload's uid, where the peer is one.
+type Uid = Option<Arc<str>>;
+
+/// Who a series speaks of: uids of source and destination. It lives as long as one such pair does.
+#[derive(Debug, Default)]
+struct Series {
+    users: Vec<(Uid, Uid)>,
+    /// All users are gone; dropped by the next sweep.
+    stale: bool,
+}
+
+impl Metrics {
+    /// `tag` is the version `istio_build` shows, `ISTIO_VERSION`.
+    ///
+    /// # Errors
+    /// Never with these names; the registry checks them.
+    pub fn new(tag: &str) -> prometheus::Result<Arc<Self>> {
+        let registry = Registry::new();
+        let build =
+            IntGaugeVec::new(Opts::new("istio_build", "Istio component build info"), &["component", "tag"])?;
+        build.with_label_values(&["proxy", tag]).set(1);
+        registry.register(Box::new(build))?;
+        let mut counters = HashMap::new();
+        for family in Family::COUNTERS {
+            let vec = IntCounterVec::new(
+                Opts::new(format!("istio_{}", family.name()), family.help()),
+                family.labels(),
+            )?;
+            registry.register(Box::new(vec.clone()))?;
+            counters.insert(family, vec);
+        }
+        let mut histograms = HashMap::new();
+        for family in Family::HISTOGRAMS {
+            let options =
+                HistogramOpts::new(format!("istio_{}", family.name()), family.help()).buckets(BUCKETS.into());
+            let vec = HistogramVec::new(options, family.labels())?;
+            registry.register(Box::new(vec.clone()))?;
+            histograms.insert(family, vec);
+        }
+        let (series, generation) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Arc::new(Self { registry, counters, histograms, series, generation }))
+    }
+
+    /// For metrics of ours that are not Istio's; under our own prefix.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The Prometheus text format, version 0.0.4.
+    ///
+    /// # Errors
+    /// When a family registered by somebody else cannot be encoded.
+    pub fn exposition(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Drops series whose workloads are all gone since before the last sweep; the number dropped.
+    pub fn sweep(&self, is_live: impl Fn(&str) -> bool) -> usize {
+        let live = |uid: &Uid| uid.as_ref().is_none_or(|uid| is_live(uid));
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = series.len();
+        series.retain(|key, series| {
+            series.users.retain(|(source, destination)| live(source) && live(destination));
+            let dropped = series.users.is_empty() && series.stale;
+            series.stale = series.users.is_empty();
+            if dropped {
+                self.remove(key);
+            }
+            !dropped
+        });
+        let dropped = before - series.len();
+        if dropped > 0 {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        dropped
+    }
+
+    fn remove(&self, (family, values): &SeriesKey) {
+        let values = values.as_strs();
+        // An error means the series was not there, which is what is wanted.
+        if let Some(vec) = self.counters.get(family) {
+            let _ = vec.remove_label_values(&values);
+        }
+        if let Some(vec) = self.histograms.get(family) {
+            let _ = vec.remove_label_values(&values);
+        }
+    }
+
+    fn http(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> HttpHandles {
+        HttpHandles {
+            requests: self.counter(Family::Requests, record, filter),
+            duration: self.histogram(Family::RequestDuration, record, filter),
+            request_bytes: self.histogram(Family::RequestBytes, record, filter),
+            response_bytes: self.histogram(Family::ResponseBytes, record, filter),
+        }
+    }
+
+    fn tcp(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> TcpHandles {
+        TcpHandles {
+            opened: self.counter(Family::TcpOpened, record, filter),
+            closed: self.counter(Family::TcpClosed, record, filter),
+            sent: self.counter(Family::TcpSent, record, filter),
+            received: self.counter(Family::TcpReceived, record, filter),
+        }
+    }
+
+    fn counter(
+        &self,
+        family: Family,
+        record: &RequestRecord<'_>,
+        filter: &StatsFilter,
+    ) -> Option<IntCounter> {
+        let values = self.track(family, record, filter)?;
+        self.counters.get(&family)?.get_metric_with_label_values(&values.as_strs()).ok()
+    }
+
+    fn histogram(
+        &self,
+        family: Family,
+        record: &RequestRecord<'_>,
+        filter: &StatsFilter,
+    ) -> Option<Histogram> {
+        let values = self.track(family, record, filter)?;
+        self.histograms.get(&family)?.get_metric_with_label_values(&values.as_strs()).ok()
+    }
+
+    /// The label values of this record, remembered with their users; `None` when the metric is not wanted.
+    fn track(&self, family: Family, record: &RequestRecord<'_>, filter: &StatsFilter) -> Option<LabelValues> {
+        if filter.dropped.iter().any(|name| name.is_empty() || **name == *family.name()) {
+            return None;
+        }
+        let mut values = LabelValues::of(family.labels(), record, filter.disable_host_header_fallback);
+        for (metric, tag) in &filter.removed_tags {
+            if metric.is_empty() || **metric == *family.name() {
+                values.clear(family.labels(), tag);
+            }
+        }
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (family, values.clone());
+        if series.len() >= METRIC_SERIES_MAX && !series.contains_key(&key) {
+            drop(series);
+            return Some(LabelValues::overflow(family.labels()));
+        }
+        let uid = |workload: Option<&Arc<crate::model::workload::Workload>>| {
+            workload.map(|workload| workload.uid.clone())
+        };
+        let user = (uid(record.downstream.workload), uid(record.upstream.workload));
+        let one = series.entry(key).or_default();
+        one.stale = false;
+        if !one.users.contains(&user) {
+            one.users.push(user);
+        }
+        Some(values)
+    }
+}
+
+#[cfg(test)]
+mod tests;
