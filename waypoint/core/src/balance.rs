@@ -4,6 +4,7 @@
 //! at run time (load, failures, ejection) lives in atomics that outlive the version. Time comes in as `now`, a monotonic
 //! duration since process start; randomness as `Dice`.
 
+mod avoid;
 mod breaker;
 mod health;
 mod host;
@@ -17,6 +18,7 @@ mod set;
 mod slow_start;
 mod weights;
 
+pub use avoid::Avoid;
 pub use breaker::{Breakers, Permit};
 pub use host::{ActiveRequest, Host, HostId};
 pub use outlier::Observed;

@@ -1,6 +1,7 @@
 //! The hosts one share of the load goes to, with the cluster's algorithm prepared over them.
 
-use super::host::{Host, HostId, ring_key};
+use super::avoid::Avoid;
+use super::host::{Host, ring_key};
 use super::maglev::Maglev;
 use super::ring_hash::Ring;
 use super::weights::Weights;
@@ -82,9 +83,9 @@ impl Pool {
         Self { shares: Weights::new(std::iter::once(1.0)), localities, method }
     }
 
-    pub(super) fn pick(&self, hash: Option<u64>, avoid: &[HostId], dice: &mut Dice) -> Option<&Arc<Host>> {
+    pub(super) fn pick(&self, hash: Option<u64>, avoid: &Avoid<'_>, dice: &mut Dice) -> Option<&Arc<Host>> {
         let locality = &self.localities[self.shares.index(dice.draw())?];
-        let wanted = |index: &usize| !avoid.contains(&locality.hosts[*index].id);
+        let wanted = |index: &usize| !avoid.refuses(locality.hosts[*index].id);
         let index = match &self.method {
             Method::RoundRobin => {
                 round_robin::pick(&locality.cursor, &locality.weights, locality.hosts.len())

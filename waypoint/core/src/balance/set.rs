@@ -3,11 +3,13 @@
 //! Invariant: a pick never waits. What depends on health and age is a table that is replaced when either changes; host
 //! state and the count of such changes are shared by all versions, so a version still in use sees them too.
 
+use super::avoid::Avoid;
 use super::health::{Class, Level, Share, shares};
 use super::host::{Host, HostId, HostState, host_id};
 use super::outlier::{self, Observed};
 use super::pool::{LocalityHosts, Pool};
 use super::slow_start;
+use super::weights::Weights;
 use crate::dice::Dice;
 use crate::limits::HOST_SELECTION_ATTEMPTS;
 use crate::model::cluster::{Balancing, OutlierDetection};
@@ -95,25 +97,51 @@ impl HostSet {
         self.hosts.is_empty()
     }
 
-    /// The host for one attempt; `avoid` are those tried before, taken again only when there is no other.
+    /// The host for one attempt; what is to be avoided is taken only when there is nothing else.
     /// `None`: no host is available (503, `no_healthy_upstream`).
     #[must_use]
-    pub fn pick(&self, hash: Option<u64>, avoid: &[HostId], dice: &mut Dice) -> Option<Arc<Host>> {
+    pub fn pick<'a>(
+        &self,
+        hash: Option<u64>,
+        avoid: impl Into<Avoid<'a>>,
+        dice: &mut Dice,
+    ) -> Option<Arc<Host>> {
+        let avoid = avoid.into();
         if self.table.load().changes != self.shared.changes.load(Ordering::Acquire) {
             self.rebuild();
         }
+        if let Some(host) = self.pick_other_priority(&avoid, dice) {
+            return Some(host);
+        }
         let table = self.table.load();
-        let mut picked = table.pick(hash, avoid, dice)?;
+        let mut picked = table.pick(hash, &avoid, dice)?;
         for _ in 0..HOST_SELECTION_ATTEMPTS {
-            if !avoid.contains(&picked.id) {
+            if !avoid.refuses(picked.id) {
                 return Some(picked.clone());
             }
-            picked = table.pick(hash, avoid, dice)?;
+            picked = table.pick(hash, &avoid, dice)?;
         }
-        // Better than Envoy, which gives up here: look at everybody.
-        let others: Vec<_> = table.hosts().filter(|host| !avoid.contains(&host.id)).collect();
+        // Differs from Envoy, which gives up here and tries the same host again: look at everybody.
+        let others: Vec<_> = table.hosts().filter(|host| !avoid.refuses(host.id)).collect();
         let other = others.get(dice.below(others.len() as u64) as usize);
         Some(Arc::clone(other.copied().unwrap_or(picked)))
+    }
+
+    /// A healthy host of the best priority not tried yet; once all were tried, they all count again.
+    fn pick_other_priority(&self, avoid: &Avoid<'_>, dice: &mut Dice) -> Option<Arc<Host>> {
+        let settled = avoid.settled();
+        if settled.is_empty() {
+            return None;
+        }
+        let tried: Vec<u32> =
+            self.hosts.iter().filter(|host| settled.contains(&host.id)).map(|host| host.priority).collect();
+        let wanted = |host: &&Arc<Host>| {
+            host.is_healthy() && !tried.contains(&host.priority) && !avoid.refuses(host.id)
+        };
+        let best = self.hosts.iter().filter(wanted).map(|host| host.priority).min()?;
+        let hosts: Vec<_> = self.hosts.iter().filter(wanted).filter(|host| host.priority == best).collect();
+        let weights = Weights::new(hosts.iter().map(|host| f64::from(host.endpoint.weight.max(1))));
+        Some(Arc::clone(hosts[weights.index(dice.draw())?]))
     }
 
     /// Tells what an attempt showed about its host; may take the host out of rotation.
@@ -240,7 +268,7 @@ fn belongs(class: Class, host: &Host) -> bool {
 }
 
 impl Table {
-    fn pick(&self, hash: Option<u64>, avoid: &[HostId], dice: &mut Dice) -> Option<&Arc<Host>> {
+    fn pick(&self, hash: Option<u64>, avoid: &Avoid<'_>, dice: &mut Dice) -> Option<&Arc<Host>> {
         let mut point = match self.pools.as_slice() {
             [_] => 0,
             _ => dice.below(100) as u32,

@@ -212,8 +212,9 @@ pub struct RetryPolicy {
     pub retriable_headers: Vec<HeaderMatcher>,
     pub back_off_base: Duration,
     pub back_off_max: Duration,
-    /// `previous_hosts`: a retry avoids hosts already tried, with at most this many re-picks.
+    /// `previous_hosts`: a retry avoids hosts already tried.
     pub avoid_previous_hosts: bool,
+    /// Re-picks Envoy makes before it tries the same host again. Ours looks at every host instead.
     pub host_selection_attempts: u32,
     /// `previous_priorities` update frequency (`retryRemoteLocalities`).
     pub previous_priorities: Option<u32>,

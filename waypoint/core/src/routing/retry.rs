@@ -5,6 +5,7 @@
 //! Differs from Envoy: there a CONNECT refused by the destination's ztunnel ends the request. Such a retry is invisible
 //! in the answer: when it fails too, the client and the log see the last failure as if it had been the only one.
 
+use crate::balance::{Avoid, HostId};
 use crate::dice::Dice;
 use crate::failure::ResetReason;
 use crate::limits::{RETRIES_MAX, UNREACHED_RETRIES_MAX};
@@ -72,6 +73,15 @@ impl RetryState {
     pub fn may_retry(&self) -> bool {
         self.policy.as_ref().is_some_and(|policy| self.by_policy < allowed(policy))
             || self.unreached < UNREACHED_RETRIES_MAX
+    }
+
+    /// Where the next attempt should not go, given the hosts of those before.
+    #[must_use]
+    pub fn avoid<'t>(&self, tried: &'t [HostId]) -> Avoid<'t> {
+        let policy = self.policy.as_deref().filter(|_| self.by_policy > 0);
+        // "Elsewhere" is the point of repeating what reached nobody; otherwise the policy says.
+        let hosts = self.unreached > 0 || policy.is_none_or(|policy| policy.avoid_previous_hosts);
+        Avoid { tried, hosts, priorities_every: policy.and_then(|policy| policy.previous_priorities) }
     }
 
     /// Judges an attempt; on `Retry` the next one counts as begun.

@@ -136,6 +136,33 @@ fn hosts_to_avoid_are_taken_only_when_there_is_no_other() {
     }
 }
 
+/// `retryRemoteLocalities`: after two attempts at one priority the next is tried, and after that the first again.
+#[test]
+fn priorities_to_avoid() {
+    let hosts =
+        |numbers: std::ops::RangeInclusive<u8>| numbers.map(|n| endpoint(n, Health::Healthy, 1)).collect();
+    let groups = vec![group(0, "a", 0, hosts(1..=3)), group(1, "b", 0, hosts(8..=9))];
+    let set = set(LEAST_REQUEST, &Assignment { groups });
+    let id = |n| host(&set, n).id;
+    let near = [1, 2, 3].as_slice();
+    let far = [8, 9].as_slice();
+    for (tried, hosts, expect) in [
+        (vec![], true, near),
+        (vec![id(1)], true, &[2, 3]),
+        (vec![id(1), id(2)], true, far),
+        (vec![id(1), id(2)], false, far),
+        (vec![id(1), id(2), id(8)], true, &[9]),
+        (vec![id(1), id(2), id(8), id(9)], true, &[3]),
+    ] {
+        let avoid = Avoid { tried: &tried, hosts, priorities_every: Some(2) };
+        let mut picked: Vec<u8> =
+            (0..200).map(|seed| number(&set.pick(None, avoid, &mut Dice::new(seed)).unwrap())).collect();
+        picked.sort_unstable();
+        picked.dedup();
+        assert_eq!(picked, expect, "{avoid:?}");
+    }
+}
+
 #[test]
 fn priorities_spill_over() {
     let assignment = |sick: usize| {

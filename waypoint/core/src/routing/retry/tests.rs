@@ -183,3 +183,23 @@ fn retries_have_a_ceiling() {
     let endless = policy(RetryOn::RESET, u32::MAX);
     assert_eq!(allowed(&endless), RETRIES_MAX);
 }
+
+#[test]
+fn where_not_to_go_again() {
+    let mut dice = Dice::new(1);
+    let tried = [HostId(1)];
+    let mut after = |avoid_previous_hosts, previous_priorities, outcome: &Outcome<'_>| {
+        let policy = RetryPolicy { avoid_previous_hosts, previous_priorities, ..policy(istio_default(), 2) };
+        let mut state = RetryState::new(Some(policy.into()));
+        assert!(matches!(state.decide(outcome, &mut dice), RetryDecision::Retry { .. }));
+        let avoid = state.avoid(&tried);
+        (avoid.hosts, avoid.priorities_every)
+    };
+    let refused = reset(ResetReason::RemoteRefusedStream);
+    assert_eq!(after(true, None, &refused), (true, None));
+    // Consistent hashing keeps its host.
+    assert_eq!(after(false, None, &refused), (false, None));
+    assert_eq!(after(true, Some(2), &refused), (true, Some(2)));
+    // Whatever the policy: elsewhere.
+    assert_eq!(after(false, Some(2), &unreached(ResetReason::ConnectionTermination)), (true, None));
+}
