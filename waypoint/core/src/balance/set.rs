@@ -16,8 +16,8 @@ use crate::model::cluster::{Balancing, OutlierDetection};
 use crate::model::endpoint::{Assignment, LocalityGroup};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 /// What of a cluster's configuration shapes its picks.
@@ -33,6 +33,8 @@ pub struct HostSet {
     hosts: Vec<Arc<Host>>,
     groups: Vec<Group>,
     table: ArcSwap<Table>,
+    /// Held by the one that builds a new table.
+    building: Mutex<()>,
     shared: Arc<Shared>,
 }
 
@@ -81,8 +83,14 @@ impl HostSet {
         let shared = previous.map_or_else(Arc::default, |set| set.shared.clone());
         shared.clock.fetch_max(now.as_millis() as u64, Ordering::Relaxed);
         let empty = Table { changes: 0, pools: Vec::new() };
-        let set =
-            Self { settings: settings.clone(), hosts, groups, table: ArcSwap::from_pointee(empty), shared };
+        let set = Self {
+            settings: settings.clone(),
+            hosts,
+            groups,
+            table: ArcSwap::from_pointee(empty),
+            building: Mutex::default(),
+            shared,
+        };
         set.rebuild();
         set
     }
@@ -107,9 +115,7 @@ impl HostSet {
         dice: &mut Dice,
     ) -> Option<Arc<Host>> {
         let avoid = avoid.into();
-        if self.table.load().changes != self.shared.changes.load(Ordering::Acquire) {
-            self.rebuild();
-        }
+        self.refresh();
         if let Some(host) = self.pick_other_priority(&avoid, dice) {
             return Some(host);
         }
@@ -178,6 +184,22 @@ impl HostSet {
     fn changed(&self, now: Duration) {
         self.shared.clock.fetch_max(now.as_millis() as u64, Ordering::Relaxed);
         self.shared.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Brings the table up to date. One worker builds; the others go on with the table there is rather than wait.
+    fn refresh(&self) {
+        let is_current = || self.table.load().changes == self.shared.changes.load(Ordering::Acquire);
+        if is_current() {
+            return;
+        }
+        let _building = match self.building.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if !is_current() {
+            self.rebuild();
+        }
     }
 
     fn rebuild(&self) {

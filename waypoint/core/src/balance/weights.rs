@@ -37,6 +37,10 @@ impl Weights {
     /// The index a fraction `random / 2^64` of the total weight falls into; `None` when there is nothing to choose.
     pub(super) fn index(&self, random: u64) -> Option<usize> {
         let total = *self.ends.last()?;
+        if self.uniform {
+            // Nearly always: no search.
+            return Some(((u128::from(random) * self.ends.len() as u128) >> 64) as usize);
+        }
         let point = ((u128::from(random) * u128::from(total)) >> 64) as u64;
         Some(self.ends.partition_point(|end| *end <= point))
     }

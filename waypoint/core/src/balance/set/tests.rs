@@ -271,3 +271,27 @@ fn slow_start_gives_a_newcomer_less() {
     let grown = share(&new);
     assert!((950..1050).contains(&grown), "{grown}");
 }
+
+/// Picks go on from all threads while hosts come and go from rotation; in the end everybody sees the same.
+#[test]
+fn picks_and_ejections_at_once() {
+    let settings = HostSettings { outlier: Some(Arc::new(outlier())), ..settings(LEAST_REQUEST) };
+    let set = HostSet::new(&settings, &healthy(1..=4), None, START);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let set = &set;
+            scope.spawn(move || {
+                for round in 0..500 {
+                    let Some(picked) = set.pick(None, &[], &mut Dice::new(thread * 1000 + round)) else {
+                        continue;
+                    };
+                    let status = if number(&picked) <= 2 { 500 } else { 200 };
+                    let _active = picked.begin();
+                    set.report(&picked, Observed::Status(status), at(round));
+                }
+            });
+        }
+    });
+    assert_eq!(spread(&set, 200).keys().copied().collect::<Vec<_>>(), [3, 4]);
+    assert!(set.hosts().iter().all(|host| host.active() == 0));
+}

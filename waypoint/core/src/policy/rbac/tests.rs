@@ -196,6 +196,28 @@ fn path_spellings_of_admin() {
     }
 }
 
+/// Hosts are compared without case and with the port, as Envoy does: a rule has to name the forms it means.
+#[test]
+fn host_spellings() {
+    let matcher = HeaderValueMatcher::String(StringMatcher {
+        pattern: StringPattern::Exact("secret.com".into()),
+        ignore_case: true,
+    });
+    let host =
+        HeaderMatcher { key: HeaderKey::Authority, matcher, invert: false, treat_missing_as_empty: false };
+    let rbac = rbac(RbacAction::Deny, vec![policy("p", Permission::Header(host), Principal::Any)]);
+    for (authority, expect) in [
+        ("secret.com", true),
+        ("Secret.COM", true),
+        ("secret.com:80", false),
+        ("secret.com.", false),
+        ("", false),
+    ] {
+        let sample = Sample { authority, ..Sample::get("/") };
+        assert_eq!(denied(&rbac, &sample).is_some(), expect, "{authority}");
+    }
+}
+
 /// A random rule over three facts, and the same rule as a truth table.
 fn permission() -> impl Strategy<Value = Permission> {
     let leaf = prop_oneof![
