@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::Request;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
@@ -15,6 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::exec::exit_code;
 use super::sandbox::Room;
 use super::spec::{Probe, ProbeAction};
+use crate::limits::PROBE_RESPONSE_MAX;
 use crate::node::netns::NetNs;
 use crate::node::network::PROBE_SOURCE;
 
@@ -74,8 +76,11 @@ async fn http_get(
     headers: &[(String, String)],
 ) -> Result<(), String> {
     let stream = connect(target, host, port).await.map_err(text)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(PROBE_RESPONSE_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(text)?;
     let driver = tokio::spawn(connection);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let mut request =
