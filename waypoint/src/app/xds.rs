@@ -1,0 +1,217 @@
+//! From istiod's responses to a published snapshot.
+
+use crate::config::Config;
+use mesh::channel::{Auth, ChannelOptions};
+use mesh::lifecycle::ReadyToken;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use waypoint_core::model::endpoint::{Assignment, Endpoint, EndpointAddress};
+use waypoint_core::store::{SharedSnapshot, Store};
+use waypoint_core::telemetry::metrics::Metrics;
+use waypoint_core::translate::update::Update;
+use xds_client::client::{Connect, Handler};
+use xds_client::delta::{Rejection, Subscription};
+use xds_client::proto::envoy::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+use xds_client::type_url;
+
+/// How often names of DNS clusters are resolved again. Envoy: 5 s (`dns_refresh_rate`), istiod: 60 s.
+const DNS_REFRESH: Duration = Duration::from_secs(30);
+
+/// How often health and slow start move on.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the last value of a vanished pod's metrics can still be scraped: two of the usual scrape intervals.
+const METRICS_SWEEP: Duration = Duration::from_secs(60);
+
+/// The store with its publication; shared by the xDS client and the resolver.
+#[derive(Clone)]
+pub(super) struct Configuration {
+    store: Arc<Mutex<Store>>,
+    pub snapshots: SharedSnapshot,
+    published: Arc<watch::Sender<u64>>,
+    started: Instant,
+}
+
+impl Configuration {
+    #[must_use]
+    pub(super) fn new(network: &str, started: Instant) -> (Self, watch::Receiver<u64>) {
+        let (published, seen) = watch::channel(0);
+        let store = Arc::new(Mutex::new(Store::new(network)));
+        (Self { store, snapshots: SharedSnapshot::default(), published: Arc::new(published), started }, seen)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, store: &Store) {
+        let snapshot = store.snapshot();
+        let version = snapshot.version;
+        self.snapshots.publish(snapshot);
+        self.published.send_replace(version);
+    }
+
+    /// Moves ejections and slow start on and drops metrics of pods that are gone, for as long as the process lives.
+    pub(super) async fn tick(self, metrics: Arc<Metrics>) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut swept = Instant::now();
+        loop {
+            tick.tick().await;
+            if swept.elapsed() >= METRICS_SWEEP {
+                swept = Instant::now();
+                let snapshot = self.snapshots.load_full();
+                metrics.sweep(|uid| snapshot.workloads.by_uid(uid).is_some());
+            }
+            let snapshot = self.snapshots.load_full();
+            for hosts in snapshot.clusters.values().filter_map(|entry| entry.hosts.as_ref()) {
+                hosts.tick(self.started.elapsed());
+            }
+        }
+    }
+
+    /// Resolves the names of DNS clusters: when clusters change, and again from time to time.
+    pub(super) async fn resolve(self) {
+        let mut changed = self.published.subscribe();
+        let mut known = BTreeSet::new();
+        let mut refresh = tokio::time::interval(DNS_REFRESH);
+        loop {
+            let again = tokio::select! {
+                _ = refresh.tick() => true,
+                changed = changed.changed() => match changed {
+                    Ok(()) => false,
+                    Err(_) => return,
+                },
+            };
+            let wanted = self.lock().wanted_dns();
+            let names: BTreeSet<_> = wanted.iter().map(|(name, _)| name.clone()).collect();
+            for (cluster, assignment) in wanted.into_iter().filter(|(name, _)| again || !known.contains(name))
+            {
+                let Some(resolved) = resolve(&assignment).await else { continue };
+                let mut store = self.lock();
+                if store.resolved(&cluster, resolved, self.started.elapsed()) {
+                    self.publish(&store);
+                }
+            }
+            known = names;
+        }
+    }
+}
+
+/// Every name replaced by its addresses. `None` when nothing resolves: the addresses known before are better.
+async fn resolve(assignment: &Assignment) -> Option<Assignment> {
+    let mut resolved = assignment.clone();
+    let mut any = false;
+    for group in &mut resolved.groups {
+        let mut endpoints = Vec::new();
+        for endpoint in &group.endpoints {
+            for address in addresses(&endpoint.address).await {
+                any = true;
+                endpoints.push(Arc::new(Endpoint { address, ..Endpoint::clone(endpoint) }));
+            }
+        }
+        group.endpoints = endpoints;
+    }
+    any.then_some(resolved)
+}
+
+async fn addresses(address: &EndpointAddress) -> Vec<EndpointAddress> {
+    let EndpointAddress::Host { name, port } = address else { return vec![address.clone()] };
+    match tokio::net::lookup_host((&**name, *port)).await {
+        Ok(found) => {
+            let unique: BTreeSet<SocketAddr> = found.collect();
+            unique
+                .into_iter()
+                .map(|address| EndpointAddress::Direct { address, additional: Vec::new() })
+                .collect()
+        }
+        Err(error) => {
+            tracing::warn!(name = &**name, %error, "name of a cluster's endpoint does not resolve");
+            Vec::new()
+        }
+    }
+}
+
+/// Decides about resources on the client's task.
+pub(super) struct Configurator {
+    pub configuration: Configuration,
+    /// Kept until clusters and listeners have been accepted once.
+    pub unready: Option<ReadyToken>,
+}
+
+impl Handler for Configurator {
+    fn apply(&mut self, response: &DeltaDiscoveryResponse) -> Vec<Rejection> {
+        let mut store = self.configuration.lock();
+        let applied = store.apply(&Update::of(response), self.configuration.started.elapsed());
+        for (name, warning) in &applied.warnings {
+            tracing::warn!(
+                type_url = response.type_url,
+                name,
+                ?warning,
+                "configuration is not fully honoured"
+            );
+        }
+        if applied.changed {
+            self.configuration.publish(&store);
+        }
+        if store.ready()
+            && let Some(unready) = self.unready.take()
+        {
+            unready.ready();
+        }
+        applied
+            .rejections
+            .into_iter()
+            .map(|rejection| Rejection {
+                reason: format!("{}: {}", rejection.path, rejection.reason),
+                name: rejection.name,
+            })
+            .collect()
+    }
+
+    fn subscriptions(&self) -> Vec<(&'static str, Subscription)> {
+        let store = self.configuration.lock();
+        // Envoy's order: clusters, their endpoints, then the listeners that use them.
+        vec![
+            (type_url::CLUSTER, Subscription::Wildcard),
+            (type_url::ENDPOINT, Subscription::Names(store.wanted_eds())),
+            (type_url::LISTENER, Subscription::Wildcard),
+            (type_url::WORKLOAD, Subscription::Wildcard),
+            (type_url::EXTENSION_CONFIG, Subscription::Names(store.wanted_ecds())),
+        ]
+    }
+
+    fn connected(&mut self, connected: bool) {
+        if connected {
+            tracing::info!("connected to istiod");
+        }
+    }
+}
+
+/// How this pod reaches istiod.
+pub(super) struct Istiod {
+    options: ChannelOptions,
+    auth: Auth,
+}
+
+impl Istiod {
+    #[must_use]
+    pub(super) fn new(config: &Config) -> Self {
+        Self { options: config.xds_channel(), auth: config.auth(&config.xds_headers) }
+    }
+}
+
+impl Connect for Istiod {
+    async fn channel(&self) -> Result<Channel, Box<dyn Error + Send + Sync>> {
+        Ok(mesh::channel::connect(&self.options).await?)
+    }
+
+    fn authorize(&self, metadata: &mut MetadataMap) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(self.auth.apply(metadata)?)
+    }
+}

@@ -1,0 +1,15 @@
+//! Layer 5: tunnels in, requests through, connections out.
+
+pub mod accept;
+pub mod connection;
+pub mod http;
+pub mod log_sink;
+pub mod mirror;
+pub mod sniff;
+pub mod stream;
+pub mod tcp;
+pub mod telemetry;
+pub mod tunnel;
+pub mod upgrade;
+pub mod upstream;
+pub mod worker;

@@ -1,0 +1,273 @@
+//! One HTTP request from head to last byte: checks, policy, route, attempts, response, record.
+//!
+//! Steps are rooms: `request` (what came, made safe), `filters` (istiod's order), `forward` (attempts and retries),
+//! `relay` (the response), `record` (what the logs and metrics get). Generic over the downstream session; everything
+//! refused leaves as one `Failure`.
+
+pub mod attempt;
+mod filters;
+pub mod forward;
+pub mod record;
+mod relay;
+mod request;
+mod upload;
+
+use self::filters::FilterVerdict;
+use self::record::Record;
+use self::request::Request;
+use super::reply;
+use super::session::{Gone, RequestHead, Response as _, ResponseHead, Session};
+use crate::proxy::connection::Connection;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use std::sync::Arc;
+use waypoint_core::dice::Dice;
+use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
+use waypoint_core::model::http_chain::HttpChain;
+use waypoint_core::model::route::{Cors, HeaderMutations, Route};
+use waypoint_core::policy::cors;
+use waypoint_core::routing::choose::choose;
+use waypoint_core::routing::plan::{DIRECT_DETAILS, Plan, plan};
+use waypoint_core::store::Snapshot;
+
+pub use relay::Upgrade;
+
+/// What the owner of the session does next.
+pub enum After {
+    /// The response is complete, or was aborted; the session knows.
+    Done,
+    /// 101 was written; raw bytes follow both ways.
+    Upgrade(Box<Upgrade>),
+}
+
+/// Everything one request is decided with.
+pub struct Exchange<'c> {
+    pub connection: &'c Connection,
+    pub snapshot: Arc<Snapshot>,
+    pub chain: Arc<HttpChain>,
+    pub record: Record,
+    dice: Dice,
+    /// What CORS adds to whatever answer is given.
+    cors: Option<(Arc<Cors>, HeaderValue)>,
+    route: Option<Arc<Route>>,
+}
+
+/// Runs one request. `head` is what the session's own checks made of it.
+pub async fn run<S: Session>(
+    session: &mut S,
+    head: Result<RequestHead, Failure>,
+    has_body: bool,
+    connection: &Connection,
+    (snapshot, chain): (Arc<Snapshot>, Arc<HttpChain>),
+) -> After {
+    let dice = connection.worker.dice();
+    let record = Record::new(&connection.tunnel);
+    let mut exchange = Exchange { connection, snapshot, chain, record, dice, cors: None, route: None };
+    let after = match exchange.decide(head, session).await {
+        Ok((request, plan)) => exchange.carry_out(session, request, plan, has_body).await,
+        Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
+        Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
+        Err(Refusal::Gone) => exchange.gone(session, Gone::Reset),
+    };
+    if let After::Done = after {
+        exchange.finish(session).await;
+    }
+    after
+}
+
+/// Why a request goes no further.
+pub enum Refusal {
+    Answer(Failure),
+    /// A ready answer, e.g. a preflight's.
+    Head(Box<ResponseHead>, &'static str),
+    /// The client left.
+    Gone,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Answer(failure)
+    }
+}
+
+impl Exchange<'_> {
+    /// Checks, filters and route: everything before an upstream is touched.
+    async fn decide<S: Session>(
+        &mut self,
+        head: Result<RequestHead, Failure>,
+        session: &mut S,
+    ) -> Result<(Request, Plan), Refusal> {
+        let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
+        let metadata = waypoint_core::model::metadata::DynamicMetadata::default();
+        let chain = self.chain.clone();
+        let request = self.filter(request, &chain, &metadata, session).await?;
+        let view = request.view(self.connection.tunnel.view(&metadata));
+        let chosen = choose(&chain.routes, &view).ok_or_else(Failure::route_not_found)?;
+        self.record.route = Some(chosen.route.name.clone());
+        self.route = Some(chosen.route.clone());
+        self.record.include_attempt_count = chosen.virtual_host.include_request_attempt_count;
+        let plan = plan(&chosen, &view, &mut self.dice);
+        Ok((request, plan))
+    }
+
+    async fn filter<S: Session>(
+        &mut self,
+        mut request: Request,
+        chain: &Arc<HttpChain>,
+        metadata: &waypoint_core::model::metadata::DynamicMetadata,
+        session: &mut S,
+    ) -> Result<Request, Refusal> {
+        for filter in &chain.filters {
+            match self.apply(filter, &mut request, metadata) {
+                FilterVerdict::Continue => {}
+                FilterVerdict::Delay(delay, then) => {
+                    filters::wait(delay, session).await.map_err(|_| Refusal::Gone)?;
+                    if let Some(failure) = then {
+                        return Err(failure.into());
+                    }
+                }
+                FilterVerdict::Refuse(failure) => return Err(failure.into()),
+                FilterVerdict::Answer(head, details) => {
+                    self.record.request_headers = std::mem::take(&mut request.headers);
+                    return Err(Refusal::Head(head, details));
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    async fn carry_out<S: Session>(
+        &mut self,
+        session: &mut S,
+        request: Request,
+        plan: Plan,
+        has_body: bool,
+    ) -> After {
+        match plan {
+            Plan::Forward(plan) => self.forward(session, request, *plan, has_body).await,
+            Plan::Redirect { status, location } => {
+                let mut head = ResponseHead::new(status);
+                head.set(LOCATION, location);
+                self.routed_answer(session, head, bytes::Bytes::new())
+            }
+            Plan::Direct { status, body } => self.routed_answer(session, ResponseHead::new(status), body),
+            Plan::Refused(failure) => self.answer(session, &failure),
+        }
+    }
+
+    /// A redirect or direct response: the route's own header changes apply.
+    fn routed_answer<S: Session>(
+        &mut self,
+        session: &mut S,
+        mut head: ResponseHead,
+        body: bytes::Bytes,
+    ) -> After {
+        if let Some(route) = self.route.clone() {
+            self.mutate(&route.response_headers, &mut head.headers);
+        }
+        self.record.details = DIRECT_DETAILS.into();
+        let end = body.is_empty();
+        reply::frame(&mut head, body.len());
+        self.finish_head(&mut head);
+        self.record.bytes_sent += body.len() as u64;
+        let (_, response) = session.halves();
+        response.head(head, end);
+        if !end {
+            response.data(body, true);
+        }
+        After::Done
+    }
+
+    /// A refusal, as the client is to see it.
+    pub fn answer<S: Session>(&mut self, session: &mut S, failure: &Failure) -> After {
+        self.record.failed(failure);
+        let (mut head, body) = reply::of(failure, self.record.grpc);
+        self.finish_head(&mut head);
+        self.record.bytes_sent += body.len() as u64;
+        let (_, response) = session.halves();
+        response.head(head, body.is_empty());
+        if !body.is_empty() {
+            response.data(body, true);
+        }
+        After::Done
+    }
+
+    fn answer_with<S: Session>(
+        &mut self,
+        session: &mut S,
+        mut head: Box<ResponseHead>,
+        details: &'static str,
+    ) -> After {
+        self.record.details = details.into();
+        reply::frame(&mut head, 0);
+        self.finish_head(&mut head);
+        session.halves().1.head(*head, true);
+        After::Done
+    }
+
+    /// The client is no longer there to answer to.
+    pub fn gone<S: Session>(&mut self, session: &mut S, how: Gone) -> After {
+        match how {
+            Gone::Protocol if self.record.status.is_none() => {
+                return self.answer(session, &Failure::codec_error());
+            }
+            Gone::Protocol => self.record.flag(ResponseFlag::DPE),
+            Gone::Reset => {
+                let failure = Failure::downstream_disconnect();
+                self.record.flags = self.record.flags.union(failure.flags);
+                self.record.details = failure.details;
+            }
+        }
+        session.halves().1.abort();
+        After::Done
+    }
+
+    /// What every response carries, whoever wrote it.
+    pub fn finish_head(&mut self, head: &mut ResponseHead) {
+        if let Some((cors, origin)) = &self.cors {
+            cors::response_headers(cors, origin, &mut head.headers);
+        }
+        if let Some(decorator) = self.route.as_ref().and_then(|route| route.decorator.clone())
+            && !self.record.suppress_envoy
+        {
+            head.set(reply::DECORATOR, decorator);
+        }
+        reply::stamp(head, self.chain.server.as_ref());
+        if self.connection.worker.process.drain.is_started() {
+            self.record.close_after = true;
+        }
+        self.record.response(head);
+    }
+
+    /// Applies configured header changes, with formats evaluated over what is known so far.
+    pub fn mutate(&mut self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
+        if mutations.is_empty() {
+            return;
+        }
+        let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
+        let record = &self.record;
+        waypoint_core::routing::headers::apply(mutations, headers, &mut |format| {
+            record.render(&context, format)
+        });
+    }
+
+    async fn finish<S: Session>(&mut self, session: &mut S) {
+        let (_, response) = session.halves();
+        if std::future::poll_fn(|cx| response.poll_drained(cx)).await.is_err() {
+            self.record.flag(ResponseFlag::DC);
+        }
+        let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
+        self.record.write(&context, &self.chain);
+    }
+}
+
+/// `503`, for a connection whose chain cannot be served at all.
+#[must_use]
+pub fn unserved() -> Failure {
+    Failure {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        flags: ResponseFlags::of(ResponseFlag::NR),
+        details: "filter_chain_not_found".into(),
+        ..Failure::route_not_found()
+    }
+}

@@ -1,0 +1,213 @@
+//! One attempt at one endpoint: a connection, the request, the response head; the client watched all the while.
+
+use super::upload::Upload;
+use crate::proxy::http::body::UpstreamBody;
+use crate::proxy::http::session::{Gone, Piece, RequestBody as _, Response as _, ResponseHead, Session};
+use crate::proxy::upstream::cluster::Choice;
+use crate::proxy::upstream::error::UpstreamError;
+use crate::proxy::upstream::pool::Lease;
+use crate::proxy::worker::Worker;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
+use waypoint_core::store::ClusterEntry;
+
+pub type Answer = (Response<Incoming>, Lease);
+
+/// How an attempt ended.
+pub enum Ended {
+    Answer(Box<Answer>),
+    Failed(UpstreamError),
+    PerTryTimeout,
+    /// The whole request took too long.
+    Timeout,
+    Gone(Gone),
+}
+
+/// Deadlines run from the moment the request is complete, as Envoy counts them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deadlines {
+    pub total: Option<Duration>,
+    pub per_try: Option<Duration>,
+    total_at: Option<Instant>,
+    per_try_at: Option<Instant>,
+}
+
+impl Deadlines {
+    #[must_use]
+    pub fn new(total: Option<Duration>, per_try: Option<Duration>) -> Self {
+        Self { total, per_try, total_at: None, per_try_at: None }
+    }
+
+    /// The request is complete.
+    pub fn start(&mut self, now: Instant) {
+        self.total_at = self.total_at.or_else(|| Some(now + self.total?));
+        self.per_try_at = self.per_try_at.or_else(|| Some(now + self.per_try?));
+    }
+
+    pub fn next_try(&mut self) {
+        self.per_try_at = None;
+    }
+
+    /// The response began: from now on only the whole counts.
+    pub fn responded(&mut self) {
+        self.per_try = None;
+        self.per_try_at = None;
+    }
+
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        [self.total_at, self.per_try_at].into_iter().flatten().min()
+    }
+
+    #[must_use]
+    pub fn total_passed(&self, now: Instant) -> bool {
+        self.total_at.is_some_and(|at| at <= now)
+    }
+
+    #[must_use]
+    pub fn total_at(&self) -> Option<Instant> {
+        self.total_at
+    }
+}
+
+enum Turn {
+    Upstream(Result<Box<Answer>, UpstreamError>),
+    Piece(Result<Piece, Gone>),
+    Gone(Gone),
+    Interim(StatusCode),
+    Timer,
+}
+
+/// What an attempt is made with.
+pub struct Attempt<'a> {
+    pub worker: &'a Arc<Worker>,
+    pub entry: &'a Arc<ClusterEntry>,
+    pub choice: Choice,
+    pub http2: bool,
+    pub request: Request<UpstreamBody>,
+}
+
+/// Runs one attempt to its response head.
+pub async fn run<S: Session>(
+    attempt: Attempt<'_>,
+    session: &mut S,
+    upload: &mut Upload,
+    deadlines: &mut Deadlines,
+) -> Ended {
+    let (interim, mut interims) = mpsc::unbounded_channel();
+    let mut upstream = pin!(send(attempt, interim));
+    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let (body, response) = session.halves();
+    deadlines.next_try();
+    loop {
+        if upload.ended() {
+            deadlines.start(Instant::now());
+        }
+        let armed = arm(timer.as_mut(), deadlines.next());
+        let turn = {
+            let ended = upload.ended();
+            let room = &*upload;
+            let mut downstream = pin!(async {
+                if ended {
+                    return Turn::Gone(body.gone().await);
+                }
+                poll_fn(|cx| room.poll_room(cx)).await;
+                Turn::Piece(body.next().await)
+            });
+            poll_fn(|cx| {
+                if let Poll::Ready(result) = upstream.as_mut().poll(cx) {
+                    return Poll::Ready(Turn::Upstream(result));
+                }
+                if let Poll::Ready(Some(status)) = interims.poll_recv(cx) {
+                    return Poll::Ready(Turn::Interim(status));
+                }
+                if let Poll::Ready(turn) = downstream.as_mut().poll(cx) {
+                    return Poll::Ready(turn);
+                }
+                if let Poll::Ready(gone) = response.poll_gone(cx) {
+                    return Poll::Ready(Turn::Gone(gone));
+                }
+                // What an interim response left behind; a client that is gone shows elsewhere.
+                let _ = response.poll_drained(cx);
+                if armed { timer.as_mut().poll(cx).map(|()| Turn::Timer) } else { Poll::Pending }
+            })
+            .await
+        };
+        match turn {
+            Turn::Upstream(Ok(answer)) => return Ended::Answer(answer),
+            Turn::Upstream(Err(error)) => return Ended::Failed(error),
+            Turn::Piece(Ok(piece)) => upload.accept(piece),
+            Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
+            Turn::Interim(status) => response.informational(&ResponseHead::new(status)),
+            Turn::Timer if deadlines.total_passed(Instant::now()) => return Ended::Timeout,
+            Turn::Timer => return Ended::PerTryTimeout,
+        }
+    }
+}
+
+/// Sets the timer; false when there is nothing to wait for.
+pub fn arm(timer: Pin<&mut Sleep>, at: Option<Instant>) -> bool {
+    if let Some(at) = at
+        && timer.deadline() != at
+    {
+        timer.reset(at);
+    }
+    at.is_some()
+}
+
+async fn send(
+    attempt: Attempt<'_>,
+    interim: mpsc::UnboundedSender<StatusCode>,
+) -> Result<Box<Answer>, UpstreamError> {
+    let Attempt { worker, entry, choice, http2, mut request } = attempt;
+    if request.headers().contains_key(http::header::EXPECT) {
+        // Envoy: `proxy_100_continue`; only the endpoint can say whether it wants the body.
+        hyper::ext::on_informational(&mut request, move |head| {
+            let _ = interim.send(head.status()); // an exchange that is over needs no interim answer
+        });
+    }
+    loop {
+        let mut lease = connect(worker, entry, &choice, http2).await?;
+        match lease.sender.send(request).await {
+            Ok(response) => return Ok(Box::new((response, lease))),
+            // The endpoint closed an idle connection at the same moment: nothing was sent, so nothing is retried.
+            Err(failure) => match failure.request {
+                Some(unsent) if lease.reused => request = unsent,
+                Some(_) => return Err(UpstreamError { unsent: true, ..failure.error }),
+                None => return Err(failure.error),
+            },
+        }
+    }
+}
+
+/// An idle connection, or a new one as far as the circuit breaker allows; else one that another request gives back.
+pub async fn connect(
+    worker: &Worker,
+    entry: &ClusterEntry,
+    choice: &Choice,
+    http2: bool,
+) -> Result<Lease, UpstreamError> {
+    /// A connection given back by another worker is only seen by looking again.
+    const LOOK_AGAIN: Duration = Duration::from_millis(5);
+    let mut waiting = None;
+    loop {
+        if let Some(lease) = worker.pool.idle(&choice.destination, &entry.cluster, http2).await {
+            return Ok(lease);
+        }
+        if let Some(permit) = entry.breakers.connection() {
+            let cluster = (&*entry.cluster, http2);
+            return worker.pool.open(&worker.transport, &choice.destination, cluster, permit).await;
+        }
+        if waiting.is_none() {
+            waiting = Some(entry.breakers.pending().ok_or_else(UpstreamError::overflow)?);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

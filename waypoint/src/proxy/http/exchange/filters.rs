@@ -1,0 +1,121 @@
+//! The HTTP filters, in the order istiod gave them.
+
+use super::Exchange;
+use super::request::{FORWARDED_CLIENT_CERT, Request};
+use crate::proxy::http::session::{Gone, Response as _, ResponseHead, Session};
+use http::{HeaderValue, StatusCode};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use waypoint_core::failure::{Failure, ResponseFlag};
+use waypoint_core::model::http_chain::HttpFilter;
+use waypoint_core::model::metadata::DynamicMetadata;
+use waypoint_core::model::rbac::Rbac;
+use waypoint_core::policy::cors::{self, CorsDecision};
+use waypoint_core::policy::{fault, rbac};
+use waypoint_core::routing::choose::choose;
+
+pub(super) enum FilterVerdict {
+    Continue,
+    /// Wait, then go on, or refuse after all.
+    Delay(Duration, Option<Failure>),
+    Refuse(Failure),
+    Answer(Box<ResponseHead>, &'static str),
+}
+
+impl Exchange<'_> {
+    pub(super) fn apply(
+        &mut self,
+        filter: &HttpFilter,
+        request: &mut Request,
+        metadata: &DynamicMetadata,
+    ) -> FilterVerdict {
+        match filter {
+            HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request, metadata),
+            HttpFilter::Fault => self.inject_fault(request, metadata),
+            HttpFilter::Cors => self.check_cors(request, metadata),
+            HttpFilter::ClientIdentityXfcc => {
+                self.tell_client_identity(request);
+                FilterVerdict::Continue
+            }
+            HttpFilter::Router { suppress_envoy_headers } => {
+                self.record.suppress_envoy = *suppress_envoy_headers;
+                FilterVerdict::Continue
+            }
+            // Both only observe: they are read when the record is written.
+            HttpFilter::GrpcStats | HttpFilter::Stats(_) => FilterVerdict::Continue,
+        }
+    }
+
+    fn check_rbac(
+        &mut self,
+        policy: &Arc<Rbac>,
+        request: &Request,
+        metadata: &DynamicMetadata,
+    ) -> FilterVerdict {
+        let decision = rbac::check(policy, &request.view(self.connection.tunnel.view(metadata)));
+        if let Some(shadow) = &decision.shadow {
+            self.record.shadow(&policy.shadow_stat_prefix, shadow.allowed, shadow.policy.clone());
+        }
+        decision.denied.map_or(FilterVerdict::Continue, |denial| FilterVerdict::Refuse(denial.failure()))
+    }
+
+    fn inject_fault(&mut self, request: &Request, metadata: &DynamicMetadata) -> FilterVerdict {
+        let view = request.view(self.connection.tunnel.view(metadata));
+        let chain = self.chain.clone();
+        let Some(chosen) = choose(&chain.routes, &view) else { return FilterVerdict::Continue };
+        let Some(fault) = &chosen.route.fault else { return FilterVerdict::Continue };
+        let decision = fault::decide(fault, &view, &mut self.dice);
+        if decision.delay.is_some() || decision.abort.is_some() {
+            self.record.route = Some(chosen.route.name.clone());
+        }
+        let abort = decision.abort_failure();
+        match (decision.delay, abort) {
+            (Some(delay), abort) => {
+                self.record.flag(ResponseFlag::DI);
+                FilterVerdict::Delay(delay, abort)
+            }
+            (None, Some(failure)) => FilterVerdict::Refuse(failure),
+            (None, None) => FilterVerdict::Continue,
+        }
+    }
+
+    fn check_cors(&mut self, request: &Request, metadata: &DynamicMetadata) -> FilterVerdict {
+        let view = request.view(self.connection.tunnel.view(metadata));
+        let chain = self.chain.clone();
+        let route = choose(&chain.routes, &view).map(|chosen| chosen.route);
+        let Some(rules) = route.and_then(|route| route.cors.as_ref()) else { return FilterVerdict::Continue };
+        match cors::decide(rules, &view) {
+            CorsDecision::Ignore => FilterVerdict::Continue,
+            CorsDecision::Apply { origin } => {
+                self.cors = Some((rules.clone(), origin));
+                FilterVerdict::Continue
+            }
+            CorsDecision::Preflight { origin } => {
+                let mut head = ResponseHead::new(StatusCode::OK);
+                if let Some(origin) = origin {
+                    cors::preflight_headers(rules, &origin, &mut head.headers);
+                }
+                FilterVerdict::Answer(Box::new(head), "cors_response")
+            }
+        }
+    }
+
+    /// `By=<our identity>;URI=<the client's>`; identities have no characters that need quoting.
+    fn tell_client_identity(&self, request: &mut Request) {
+        let local = &self.connection.worker.process.local_principal;
+        let peer = self.connection.tunnel.principal.as_deref().unwrap_or_default();
+        if let Ok(value) = HeaderValue::try_from(format!("By={local};URI={peer}")) {
+            request.headers.insert(FORWARDED_CLIENT_CERT, value);
+        }
+    }
+}
+
+/// An injected delay ends early when the client does.
+pub(super) async fn wait<S: Session>(delay: Duration, session: &mut S) -> Result<(), Gone> {
+    let (_, response) = session.halves();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => Ok(()),
+        gone = poll_fn(|cx| response.poll_gone(cx)) => Err(gone),
+    }
+}

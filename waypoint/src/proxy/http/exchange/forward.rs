@@ -1,0 +1,360 @@
+//! Attempts at a cluster until one gives the answer, or the failure that is the answer.
+
+use super::attempt::{self, Attempt, Deadlines, Ended};
+use super::request::Request;
+use super::upload::Upload;
+use super::{After, Exchange};
+use crate::proxy::http::framing;
+use crate::proxy::http::session::{Gone, Session};
+use crate::proxy::mirror;
+use crate::proxy::upstream::cluster::{self, Choice};
+use crate::proxy::upstream::error::UpstreamError;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use waypoint_core::balance::{ActiveRequest, HostId, Observed, Permit};
+use waypoint_core::failure::{Failure, ResetContext, ResetReason, ResponseFlag, ResponseFlags};
+use waypoint_core::model::cluster::UpstreamProtocol;
+use waypoint_core::routing::headers::{Original, finalize_upstream};
+use waypoint_core::routing::plan::ForwardPlan;
+use waypoint_core::routing::retry::{Outcome, RetryDecision, RetryState};
+use waypoint_core::routing::rewrite::HostPlan;
+use waypoint_core::store::ClusterEntry;
+
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
+/// The request as upstream gets it; cloned for each attempt.
+#[derive(Clone)]
+pub struct Prepared {
+    method: Method,
+    path: PathAndQuery,
+    host: HeaderValue,
+    headers: HeaderMap,
+    upgrade: bool,
+}
+
+/// What all attempts of one request share.
+pub(super) struct Forwarding {
+    pub plan: ForwardPlan,
+    pub entry: Arc<ClusterEntry>,
+    pub prepared: Prepared,
+    pub upload: Upload,
+    pub retry: RetryState,
+    pub deadlines: Deadlines,
+    http2: bool,
+    tried: Vec<HostId>,
+    retry_permit: Option<Permit>,
+    _request_permit: Permit,
+}
+
+/// Keeps the endpoint's load counted while its response is on the way.
+pub(super) struct Chosen {
+    pub choice: Choice,
+    _active: Option<ActiveRequest>,
+}
+
+/// What follows an attempt.
+enum Next {
+    Done(After),
+    Again(Duration),
+}
+
+impl Exchange<'_> {
+    pub(super) async fn forward<S: Session>(
+        &mut self,
+        session: &mut S,
+        request: Request,
+        plan: ForwardPlan,
+        has_body: bool,
+    ) -> After {
+        let mut forwarding = match self.prepare(request, plan, has_body).await {
+            Ok(forwarding) => forwarding,
+            Err(failure) => return self.answer(session, &failure),
+        };
+        self.start_mirrors(&mut forwarding);
+        loop {
+            match self.attempt(session, &mut forwarding).await {
+                Next::Done(after) => return after,
+                Next::Again(pause) if pause.is_zero() => {}
+                Next::Again(pause) => {
+                    if let Err(gone) = self.pause(session, &mut forwarding, pause).await {
+                        return self.gone(session, gone);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn prepare(
+        &mut self,
+        request: Request,
+        plan: ForwardPlan,
+        has_body: bool,
+    ) -> Result<Forwarding, Failure> {
+        self.record.cluster = Some(plan.cluster.clone());
+        let ready = cluster::ready(&self.connection.worker, &self.snapshot, &plan.cluster).await;
+        let (snapshot, entry) = ready.ok_or_else(|| plan.cluster_not_found())?;
+        self.snapshot = snapshot;
+        self.record.service = entry.cluster.service.clone();
+        let overflow = || Failure::reset(ResetReason::Overflow, &ResetContext::default());
+        let permit = entry.breakers.request().ok_or_else(overflow)?;
+        let http2 = match entry.cluster.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Downstream => request.version == Version::HTTP_2,
+        };
+        let length = framing::content_length(&request.headers);
+        let prepared = self.upstream_request(request, &plan)?;
+        let upload = Upload::new(has_body, length);
+        let deadlines = Deadlines::new(plan.timeouts.request, plan.timeouts.per_try);
+        let retry = RetryState::new(plan.retry.clone());
+        Ok(Forwarding {
+            plan,
+            entry,
+            prepared,
+            upload,
+            retry,
+            deadlines,
+            http2,
+            tried: Vec::new(),
+            retry_permit: None,
+            _request_permit: permit,
+        })
+    }
+
+    fn upstream_request(&mut self, request: Request, plan: &ForwardPlan) -> Result<Prepared, Failure> {
+        let Request { method, path, authority, mut headers, upgrade, .. } = request;
+        for mutations in plan.request_mutations() {
+            self.mutate(mutations, &mut headers);
+        }
+        let original = Original { path: path.as_str(), authority: &authority };
+        finalize_upstream(plan, original, self.record.suppress_envoy, &mut headers);
+        let own = HeaderValue::from_str(&authority).map_err(|_| Failure::codec_error())?;
+        let host = match &plan.host {
+            HostPlan::Keep | HostPlan::Auto => own,
+            HostPlan::Set(host) => host.clone(),
+        };
+        if upgrade.is_some() {
+            framing::ask_upgrade(&mut headers);
+        }
+        let path = plan.path.as_deref().unwrap_or(path.as_str());
+        let path = PathAndQuery::try_from(path).map_err(|_| Failure::path_normalization_failed())?;
+        Ok(Prepared { method, path, host, headers, upgrade: upgrade.is_some() })
+    }
+
+    fn start_mirrors(&mut self, forwarding: &mut Forwarding) {
+        for plan in std::mem::take(&mut forwarding.plan.mirrors) {
+            let body = forwarding.upload.mirror();
+            let prepared = forwarding.prepared.clone();
+            mirror::start(self.connection, &self.snapshot, plan, prepared, body);
+        }
+    }
+
+    async fn attempt<S: Session>(&mut self, session: &mut S, forwarding: &mut Forwarding) -> Next {
+        let picked = cluster::choose(
+            (&forwarding.entry, &self.snapshot),
+            self.connection.tunnel.target,
+            forwarding.plan.hash.hash,
+            &forwarding.tried,
+            &mut self.dice,
+        );
+        let choice = match picked {
+            Ok(choice) => choice,
+            Err(failure) => return Next::Done(self.answer(session, &failure)),
+        };
+        if let Some(host) = &choice.host {
+            forwarding.tried.push(host.id);
+        }
+        let active = choice.host.as_ref().map(|host| host.begin());
+        let chosen = Chosen { choice, _active: active };
+        self.record.attempt(&chosen.choice.destination, forwarding.retry.attempts());
+        if !forwarding.retry.may_retry() {
+            forwarding.upload.forget();
+        }
+        let request = self.request_for(forwarding, &chosen);
+        let attempt = Attempt {
+            worker: &self.connection.worker,
+            entry: &forwarding.entry,
+            choice: chosen.choice.clone(),
+            http2: forwarding.http2,
+            request,
+        };
+        let ended = attempt::run(attempt, session, &mut forwarding.upload, &mut forwarding.deadlines).await;
+        self.record.bytes_received = forwarding.upload.bytes;
+        self.judge(session, forwarding, chosen, ended).await
+    }
+
+    fn request_for(
+        &self,
+        forwarding: &mut Forwarding,
+        chosen: &Chosen,
+    ) -> http::Request<crate::proxy::http::body::UpstreamBody> {
+        let mut prepared = forwarding.prepared.clone();
+        if self.record.include_attempt_count {
+            prepared.headers.insert(ATTEMPT_COUNT, HeaderValue::from(forwarding.retry.attempts()));
+        }
+        if forwarding.plan.host == HostPlan::Auto
+            && let waypoint_core::model::endpoint::EndpointAddress::Host { name, .. } =
+                &chosen.choice.destination.address
+            && let Ok(name) = HeaderValue::from_str(name)
+        {
+            prepared.host = name;
+        }
+        prepared.into_request(forwarding.http2, forwarding.upload.attempt())
+    }
+
+    /// Reports the attempt, then decides: another one, or this is the answer.
+    async fn judge<S: Session>(
+        &mut self,
+        session: &mut S,
+        forwarding: &mut Forwarding,
+        chosen: Chosen,
+        ended: Ended,
+    ) -> Next {
+        match ended {
+            Ended::Answer(answer) => {
+                let head = answer.0.status();
+                self.report(forwarding, &chosen.choice, Observed::Status(head.as_u16()));
+                let outcome = Outcome::Response { status: head, headers: answer.0.headers() };
+                match self.decide_retry(forwarding, &outcome) {
+                    RetryDecision::Retry { after } => return Next::Again(after),
+                    RetryDecision::LimitExceeded => self.record.flag(ResponseFlag::URX),
+                    RetryDecision::No => {}
+                }
+                Next::Done(self.relay(session, forwarding, chosen, *answer).await)
+            }
+            Ended::Failed(error) => {
+                self.record.transport_failure = error.transport.clone();
+                if let Some(observed) = observed(&error) {
+                    self.report(forwarding, &chosen.choice, observed);
+                }
+                let outcome = Outcome::Reset { reason: error.reason, reached_application: !error.unsent };
+                let decision = self.decide_retry(forwarding, &outcome);
+                let retries_exhausted = match decision {
+                    RetryDecision::Retry { after } => return Next::Again(after),
+                    RetryDecision::LimitExceeded => true,
+                    RetryDecision::No => false,
+                };
+                let context = ResetContext {
+                    retries_exhausted,
+                    retried: forwarding.retry.retried(),
+                    transport: error.detail(),
+                };
+                Next::Done(self.answer(session, &Failure::reset(error.reason, &context)))
+            }
+            Ended::PerTryTimeout => {
+                self.report(forwarding, &chosen.choice, Observed::Timeout);
+                let mut failure = Failure::per_try_timeout();
+                match self.decide_retry(forwarding, &Outcome::PerTryTimeout) {
+                    RetryDecision::Retry { after } => return Next::Again(after),
+                    RetryDecision::LimitExceeded => failure.flags = failure.flags.with(ResponseFlag::URX),
+                    RetryDecision::No => {}
+                }
+                Next::Done(self.answer(session, &failure))
+            }
+            Ended::Timeout => {
+                self.report(forwarding, &chosen.choice, Observed::Timeout);
+                Next::Done(self.answer(session, &Failure::response_timeout()))
+            }
+            Ended::Gone(gone) => Next::Done(self.gone(session, gone)),
+        }
+    }
+
+    fn decide_retry(&mut self, forwarding: &mut Forwarding, outcome: &Outcome<'_>) -> RetryDecision {
+        if !forwarding.upload.can_repeat() || forwarding.prepared.upgrade {
+            return RetryDecision::No;
+        }
+        let decision = forwarding.retry.decide(outcome, &mut self.dice);
+        if let RetryDecision::Retry { .. } = decision {
+            forwarding.retry_permit = None;
+            forwarding.retry_permit = forwarding.entry.breakers.retry();
+            if forwarding.retry_permit.is_none() {
+                self.record.flags = self.record.flags.union(ResponseFlags::of(ResponseFlag::UO));
+                return RetryDecision::No;
+            }
+        }
+        decision
+    }
+
+    fn report(&self, forwarding: &Forwarding, choice: &Choice, observed: Observed) {
+        if let (Some(hosts), Some(host)) = (&forwarding.entry.hosts, &choice.host) {
+            hosts.report(host, observed, self.connection.worker.process.started.elapsed());
+        }
+    }
+
+    /// Waits between attempts, while the request goes on arriving and the client may leave.
+    async fn pause<S: Session>(
+        &self,
+        session: &mut S,
+        forwarding: &mut Forwarding,
+        pause: Duration,
+    ) -> Result<(), Gone> {
+        let (_, response) = session.halves();
+        let until = tokio::time::Instant::now() + pause;
+        let until = forwarding.deadlines.total_at().map_or(until, |total| total.min(until));
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => Ok(()),
+            gone = poll_fn(|cx| crate::proxy::http::session::Response::poll_gone(response, cx)) => Err(gone),
+        }
+    }
+}
+
+/// What a failed attempt says about its endpoint; our own refusal says nothing.
+fn observed(error: &UpstreamError) -> Option<Observed> {
+    match error.reason {
+        ResetReason::Overflow => None,
+        reason if reason.is_connect_failure() => Some(Observed::ConnectFailure),
+        _ => Some(Observed::Reset),
+    }
+}
+
+impl Prepared {
+    /// The host upstream sees.
+    pub fn append_to_host(&mut self, suffix: &str) {
+        let Ok(host) = self.host.to_str() else { return };
+        let changed = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("{name}{suffix}:{port}")
+            }
+            _ => format!("{host}{suffix}"),
+        };
+        if let Ok(changed) = HeaderValue::try_from(changed) {
+            self.host = changed;
+        }
+    }
+
+    #[must_use]
+    pub fn into_request(
+        self,
+        http2: bool,
+        body: crate::proxy::http::body::UpstreamBody,
+    ) -> http::Request<crate::proxy::http::body::UpstreamBody> {
+        let Self { method, path, host, mut headers, .. } = self;
+        let mut request = http::Request::new(body);
+        *request.method_mut() = method;
+        let mut uri = Uri::from(path.clone()).into_parts();
+        if http2 {
+            *request.version_mut() = Version::HTTP_2;
+            uri.scheme = Some(Scheme::HTTP);
+            uri.authority = host.to_str().ok().and_then(|host| host.parse().ok());
+        } else {
+            headers.insert(HOST, host);
+        }
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_else(|_| Uri::from(path));
+        // Bodies without a length keep having none; hyper chooses the framing.
+        if http2 && headers.get(CONTENT_LENGTH).is_some_and(HeaderValue::is_empty) {
+            headers.remove(CONTENT_LENGTH);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// Envoy: a status the endpoint gave for a request that wanted an upgrade it did not get.
+#[must_use]
+pub(super) fn upgraded(status: StatusCode, prepared: &Prepared) -> bool {
+    prepared.upgrade && status == StatusCode::SWITCHING_PROTOCOLS
+}

@@ -1,0 +1,233 @@
+//! What happened to this request, gathered as it happens and handed to metrics and access logs once at the end.
+
+use crate::proxy::connection::{Connection, Tunnel};
+use crate::proxy::http::session::ResponseHead;
+use crate::proxy::telemetry;
+use crate::proxy::upstream::destination::Destination;
+use http::{HeaderMap, HeaderValue, Method, Version};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
+use waypoint_core::model::access_log::Format;
+use waypoint_core::model::cluster::ServiceRef;
+use waypoint_core::model::http_chain::{HttpChain, HttpFilter};
+use waypoint_core::model::metadata::{DynamicMetadata, MetadataValue};
+use waypoint_core::model::route::ClusterName;
+use waypoint_core::store::Snapshot;
+use waypoint_core::telemetry::record::{self, Protocol, RequestRecord, Upstream};
+
+/// What a record is read together with.
+pub struct Context<'a> {
+    pub snapshot: &'a Arc<Snapshot>,
+    pub connection: &'a Connection,
+}
+
+pub struct Record {
+    start: SystemTime,
+    started: Instant,
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    method: Method,
+    path: Box<str>,
+    authority: Box<str>,
+    version: Version,
+    pub request_headers: HeaderMap,
+    pub grpc: bool,
+    pub status: Option<u16>,
+    response_headers: HeaderMap,
+    response_trailers: Option<HeaderMap>,
+    pub flags: ResponseFlags,
+    pub details: Cow<'static, str>,
+    pub route: Option<Arc<str>>,
+    pub cluster: Option<ClusterName>,
+    pub service: Option<Arc<ServiceRef>>,
+    pub transport_failure: Option<String>,
+    upstream: Option<Destination>,
+    upstream_local: Option<SocketAddr>,
+    attempts: u32,
+    first_byte: Option<Duration>,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    metadata: DynamicMetadata,
+    pub suppress_envoy: bool,
+    pub include_attempt_count: bool,
+    pub close_after: bool,
+}
+
+impl Record {
+    #[must_use]
+    pub fn new(tunnel: &Tunnel) -> Self {
+        Self {
+            start: SystemTime::now(),
+            started: Instant::now(),
+            source: tunnel.source,
+            destination: tunnel.destination(),
+            method: Method::GET,
+            path: Box::default(),
+            authority: Box::default(),
+            version: Version::HTTP_11,
+            request_headers: HeaderMap::new(),
+            grpc: false,
+            status: None,
+            response_headers: HeaderMap::new(),
+            response_trailers: None,
+            flags: ResponseFlags::NONE,
+            details: Cow::Borrowed(""),
+            route: None,
+            cluster: None,
+            service: None,
+            transport_failure: None,
+            upstream: None,
+            upstream_local: None,
+            attempts: 0,
+            first_byte: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            metadata: DynamicMetadata::default(),
+            suppress_envoy: false,
+            include_attempt_count: false,
+            close_after: false,
+        }
+    }
+
+    pub fn requested(&mut self, method: &Method, path: &str, authority: &str, version: Version) {
+        self.method = method.clone();
+        self.path = path.into();
+        self.authority = authority.into();
+        self.version = version;
+    }
+
+    pub fn flag(&mut self, flag: ResponseFlag) {
+        self.flags = self.flags.with(flag);
+    }
+
+    pub fn failed(&mut self, failure: &Failure) {
+        self.flags = self.flags.union(failure.flags);
+        self.details = failure.details.clone();
+    }
+
+    pub fn response(&mut self, head: &ResponseHead) {
+        self.status = Some(head.status.as_u16());
+        self.response_headers = head.headers.clone();
+    }
+
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        self.response_trailers = Some(trailers.clone());
+    }
+
+    /// An attempt begins: what is said of the one before it no longer counts.
+    pub fn attempt(&mut self, to: &Destination, number: u32) {
+        self.upstream = Some(to.clone());
+        self.upstream_local = None;
+        self.transport_failure = None;
+        self.attempts = number;
+    }
+
+    pub fn upstream_responded(&mut self, local: Option<SocketAddr>) {
+        self.upstream_local = local;
+        self.first_byte = Some(self.started.elapsed());
+    }
+
+    #[must_use]
+    pub fn elapsed_millis(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// A dry-run decision, as Envoy's RBAC filter leaves it in dynamic metadata.
+    pub fn shadow(&mut self, prefix: &str, allowed: bool, policy: Option<Arc<str>>) {
+        const FILTER: &str = "envoy.filters.http.rbac";
+        let known = self.metadata.filters.iter().position(|(name, _)| **name == *FILTER);
+        let index = known.unwrap_or_else(|| {
+            self.metadata.filters.push((FILTER.into(), MetadataValue::Struct(BTreeMap::new())));
+            self.metadata.filters.len() - 1
+        });
+        let MetadataValue::Struct(fields) = &mut self.metadata.filters[index].1 else { return };
+        let result = if allowed { "allowed" } else { "denied" };
+        fields.insert(format!("{prefix}shadow_engine_result").into(), MetadataValue::String(result.into()));
+        if let Some(policy) = policy {
+            fields
+                .insert(format!("{prefix}shadow_effective_policy_id").into(), MetadataValue::String(policy));
+        }
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        let maps = [self.response_trailers.as_ref(), Some(&self.response_headers)];
+        let value = maps.into_iter().flatten().find_map(|map| map.get("grpc-status"));
+        value.filter(|_| self.grpc)?.to_str().ok()?.parse().ok()
+    }
+
+    /// Runs `read` with the record as telemetry wants it: everything borrowed.
+    fn with<T>(&self, context: &Context<'_>, read: impl FnOnce(&RequestRecord<'_>) -> T) -> T {
+        let duration = self.started.elapsed();
+        let host = self.upstream.as_ref().map(Destination::label);
+        let remote_ip = waypoint_core::matching::ip::remote_ip(&self.request_headers, self.source.ip());
+        let remote_port = if remote_ip == self.source.ip() { self.source.port() } else { 0 };
+        let text = |name: &str| self.request_headers.get(name).and_then(|value| value.to_str().ok());
+        let record = RequestRecord {
+            duration,
+            request_duration: None,
+            response_duration: self.first_byte,
+            response_tx_duration: self.first_byte.map(|first| duration.saturating_sub(first)),
+            protocol: if self.version == Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http11 },
+            request: Some(record::RequestHead {
+                method: self.method.as_str(),
+                path: &self.path,
+                authority: &self.authority,
+                scheme: "http",
+                headers: &self.request_headers,
+                grpc: self.grpc,
+            }),
+            response: self.status.map(|status| record::ResponseHead {
+                status,
+                headers: &self.response_headers,
+                trailers: self.response_trailers.as_ref(),
+            }),
+            flags: self.flags,
+            details: Some(&*self.details).filter(|details| !details.is_empty()),
+            upstream_transport_failure: self.transport_failure.as_deref(),
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            upstream: Upstream {
+                cluster: self.cluster.as_deref(),
+                host: host.as_deref(),
+                local_address: self.upstream_local,
+                remote_address: None,
+                attempts: self.attempts,
+                workload: self.upstream.as_ref().and_then(|upstream| upstream.workload.as_ref()),
+            },
+            downstream: record::Downstream {
+                remote_address: Some(SocketAddr::new(remote_ip, remote_port)),
+                ..telemetry::downstream(context.connection, context.snapshot)
+            },
+            route_name: self.route.as_deref(),
+            grpc_status: self.grpc_status(),
+            stream_id: text("x-request-id"),
+            service: self.service.as_ref(),
+            hostname: &context.connection.worker.process.hostname,
+            metadata: &self.metadata,
+            ..RequestRecord::new(self.start)
+        };
+        read(&record)
+    }
+
+    /// A configured header value; nothing when it prints to nothing.
+    #[must_use]
+    pub fn render(&self, context: &Context<'_>, format: &Format) -> Option<HeaderValue> {
+        let text = self.with(context, |record| waypoint_core::telemetry::format::header(format, record));
+        HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The end: metrics and log lines.
+    pub fn write(&self, context: &Context<'_>, chain: &HttpChain) {
+        let stats = chain.filters.iter().find_map(|filter| match filter {
+            HttpFilter::Stats(stats) => Some(stats),
+            _ => None,
+        });
+        self.with(context, |record| {
+            telemetry::write(&context.connection.worker, record, stats, &chain.access_logs);
+        });
+    }
+}

@@ -1,0 +1,244 @@
+//! The response on its way to the client, while the rest of the request may still be on its way up.
+//!
+//! Back-pressure: the next piece is taken from upstream only when the client's transport took the last one.
+
+use super::attempt::{Answer, Deadlines, arm};
+use super::forward::{Chosen, Forwarding, upgraded};
+use super::upload::Upload;
+use super::{After, Exchange};
+use crate::proxy::http::session::{Gone, Piece, Response as _, ResponseHead, Session};
+use crate::proxy::http::{framing, reply};
+use crate::proxy::upstream::pool::Lease;
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+use waypoint_core::failure::{Failure, ResponseFlag};
+
+/// An answered upgrade: the session's owner joins the two raw connections.
+pub struct Upgrade {
+    pub upstream: hyper::upgrade::OnUpgrade,
+    /// Keeps the connection's and the endpoint's counts.
+    _held: (Lease, Chosen),
+}
+
+enum Turn {
+    Frame(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Piece(Result<Piece, Gone>),
+    Gone(Gone),
+    Timer,
+}
+
+/// How the body ended.
+enum Ended {
+    Complete,
+    Broken(hyper::Error),
+    Timeout,
+    Gone(Gone),
+}
+
+impl Exchange<'_> {
+    pub(super) async fn relay<S: Session>(
+        &mut self,
+        session: &mut S,
+        forwarding: &mut Forwarding,
+        chosen: Chosen,
+        (mut answer, lease): Answer,
+    ) -> After {
+        let upgrade = upgraded(answer.status(), &forwarding.prepared);
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade {
+            // Differs from Envoy, which passes an upgrade on that nobody asked for.
+            return self.answer(
+                session,
+                &Failure::reset(waypoint_core::failure::ResetReason::ProtocolError, &Default::default()),
+            );
+        }
+        let upstream = upgrade.then(|| hyper::upgrade::on(&mut answer));
+        let (parts, mut body) = answer.into_parts();
+        self.record.upstream_responded(lease.local);
+        let head = self.response_head(parts.status, parts.headers, forwarding, upgrade);
+        let (request, response) = session.halves();
+        if self.record.close_after || !forwarding.upload.ended() && body.is_end_stream() {
+            response.close_after();
+        }
+        if let Some(upstream) = upstream {
+            response.head(head, true);
+            return After::Upgrade(Box::new(Upgrade { upstream, _held: (lease, chosen) }));
+        }
+        let end = body.is_end_stream();
+        response.head(head, end);
+        forwarding.deadlines.responded();
+        let ended = if end {
+            Ended::Complete
+        } else {
+            let Forwarding { upload, deadlines, .. } = forwarding;
+            self.pump((request, response), &mut body, (upload, deadlines)).await
+        };
+        self.record.bytes_received = forwarding.upload.bytes;
+        self.ended(session, forwarding, ended, lease)
+    }
+
+    fn response_head(
+        &mut self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        forwarding: &Forwarding,
+        upgrade: bool,
+    ) -> ResponseHead {
+        framing::strip_response(&mut headers, upgrade);
+        if upgrade {
+            framing::ask_upgrade(&mut headers);
+        }
+        if !self.record.suppress_envoy {
+            headers.insert(reply::SERVICE_TIME, HeaderValue::from(self.record.elapsed_millis()));
+        }
+        for mutations in forwarding.plan.response_mutations() {
+            self.mutate(mutations, &mut headers);
+        }
+        if let Some(cookie) = &forwarding.plan.hash.set_cookie {
+            headers.append(SET_COOKIE, cookie.clone());
+        }
+        self.record.details = "via_upstream".into();
+        let mut head = ResponseHead { status, headers };
+        self.finish_head(&mut head);
+        head
+    }
+
+    /// Moves bodies both ways until the response ended.
+    async fn pump<B, R>(
+        &mut self,
+        (request, response): (&mut B, &mut R),
+        body: &mut Incoming,
+        (upload, deadlines): (&mut Upload, &mut Deadlines),
+    ) -> Ended
+    where
+        B: crate::proxy::http::session::RequestBody,
+        R: crate::proxy::http::session::Response,
+    {
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        loop {
+            if upload.ended() {
+                deadlines.start(Instant::now());
+            }
+            let armed = arm(timer.as_mut(), deadlines.next());
+            let turn = {
+                let (ended, room) = (upload.ended(), &*upload);
+                let mut downstream = pin!(async {
+                    if ended {
+                        return Turn::Gone(request.gone().await);
+                    }
+                    poll_fn(|cx| room.poll_room(cx)).await;
+                    Turn::Piece(request.next().await)
+                });
+                poll_fn(|cx| {
+                    match response.poll_drained(cx) {
+                        Poll::Ready(Ok(())) => {
+                            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                                return Poll::Ready(Turn::Frame(frame));
+                            }
+                        }
+                        Poll::Ready(Err(gone)) => return Poll::Ready(Turn::Gone(gone)),
+                        Poll::Pending => {}
+                    }
+                    if let Poll::Ready(turn) = downstream.as_mut().poll(cx) {
+                        return Poll::Ready(turn);
+                    }
+                    if let Poll::Ready(gone) = response.poll_gone(cx) {
+                        return Poll::Ready(Turn::Gone(gone));
+                    }
+                    if armed { timer.as_mut().poll(cx).map(|()| Turn::Timer) } else { Poll::Pending }
+                })
+                .await
+            };
+            match turn {
+                Turn::Frame(None) => {
+                    response.data(Bytes::new(), true);
+                    return Ended::Complete;
+                }
+                Turn::Frame(Some(Err(error))) => return Ended::Broken(error),
+                Turn::Frame(Some(Ok(frame))) => {
+                    if self.deliver(frame, response, body.is_end_stream()) {
+                        return Ended::Complete;
+                    }
+                }
+                Turn::Piece(Ok(piece)) => upload.accept(piece),
+                Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
+                Turn::Timer => return Ended::Timeout,
+            }
+        }
+    }
+
+    /// True when the frame was the last.
+    fn deliver<R: crate::proxy::http::session::Response>(
+        &mut self,
+        frame: Frame<Bytes>,
+        response: &mut R,
+        end: bool,
+    ) -> bool {
+        match frame.into_data() {
+            Ok(data) => {
+                self.record.bytes_sent += data.len() as u64;
+                response.data(data, end);
+                end
+            }
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => {
+                    self.record.trailers(&trailers);
+                    response.trailers(trailers);
+                    true
+                }
+                Err(_) => false, // no other kinds exist today
+            },
+        }
+    }
+
+    fn ended<S: Session>(
+        &mut self,
+        session: &mut S,
+        forwarding: &mut Forwarding,
+        ended: Ended,
+        lease: Lease,
+    ) -> After {
+        match ended {
+            Ended::Complete => {
+                if forwarding.upload.ended() {
+                    lease.release();
+                } else {
+                    // An answer before the end of the request: neither side's connection can be used again.
+                    forwarding.upload.fail();
+                    session.halves().1.close_after();
+                }
+            }
+            Ended::Broken(error) => {
+                forwarding.upload.fail();
+                tracing::debug!(%error, "response cut short");
+                // Envoy: an HTTP/1 body that ends early is a protocol error, however the connection ended.
+                let (flag, details) = if lease.is_http2() {
+                    (ResponseFlag::UR, "upstream_reset_after_response_started{remote_reset}")
+                } else {
+                    (ResponseFlag::UPE, "upstream_reset_after_response_started{protocol_error}")
+                };
+                self.record.flag(flag);
+                self.record.details = details.into();
+                session.halves().1.abort();
+            }
+            Ended::Timeout => {
+                forwarding.upload.fail();
+                self.record.flag(ResponseFlag::UT);
+                self.record.details = Failure::response_timeout().details;
+                session.halves().1.abort();
+            }
+            Ended::Gone(gone) => {
+                forwarding.upload.fail();
+                return self.gone(session, gone);
+            }
+        }
+        After::Done
+    }
+}

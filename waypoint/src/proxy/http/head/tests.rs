@@ -1,0 +1,115 @@
+use super::*;
+
+const RULES: HeadRules = HeadRules { bytes: 60 << 10, fields: 100, accept_http_10: false };
+
+/// As Pingora would hand it over: parsed by httparse's rules, duplicates kept.
+fn parse(raw: &str) -> Result<RequestHead, Failure> {
+    let mut lines = raw.trim_start_matches("\r\n").lines();
+    let mut line = lines.next().unwrap().split(' ');
+    let method: Method = line.next().unwrap().parse().unwrap();
+    let target = line.next().unwrap().to_owned();
+    let version = if line.next() == Some("HTTP/1.0") { Version::HTTP_10 } else { Version::HTTP_11 };
+    let mut headers = HeaderMap::new();
+    for field in lines.take_while(|line| !line.is_empty()) {
+        if let Some((name, value)) = field.split_once(':') {
+            headers.append(
+                http::HeaderName::try_from(name.trim()).unwrap(),
+                http::HeaderValue::from_bytes(value.trim().replace('\r', "").as_bytes()).unwrap(),
+            );
+        }
+    }
+    http1(
+        &Http1Head {
+            raw: raw.as_bytes(),
+            method: &method,
+            target: target.as_bytes(),
+            version,
+            headers: &headers,
+        },
+        RULES,
+    )
+}
+
+fn check(raw: &str, expect: Result<(&str, &str), (u16, &str)>) {
+    let got = parse(raw);
+    let got = got
+        .as_ref()
+        .map(|head| (&*head.authority, &*head.target))
+        .map_err(|f| (f.status.as_u16(), &*f.details));
+    assert_eq!(got, expect, "{}", raw.escape_debug());
+}
+
+#[test]
+fn targets_and_authorities() {
+    check("GET /a?b HTTP/1.1\r\nHost: h:80\r\n\r\n", Ok(("h:80", "/a?b")));
+    check("\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", Ok(("h", "/a")));
+    check("GET http://other/abs?x=1 HTTP/1.1\r\nHost: h\r\n\r\n", Ok(("other", "/abs?x=1")));
+    check("GET https://other HTTP/1.1\r\nHost: h\r\n\r\n", Ok(("other", "/")));
+    check("GET http://other?x HTTP/1.1\r\nHost: h\r\n\r\n", Err((400, "http1.invalid_url")));
+    check("GET abc HTTP/1.1\r\nHost: h\r\n\r\n", Err((400, "http1.codec_error")));
+    check("GET /\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", Err((400, "http1.codec_error")));
+    check("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", Err((404, "absolute_path_rejected")));
+    check("GET * HTTP/1.1\r\nHost: h\r\n\r\n", Err((400, "http1.invalid_url")));
+    check("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", Err((404, "route_not_found")));
+    check("GET / HTTP/1.1\r\n\r\n", Err((400, "missing_host_header")));
+    check("GET / HTTP/1.1\r\nHost:\r\n\r\n", Err((400, "http.invalid_authority")));
+    check("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Err((400, "duplicate_host_header")));
+    check("GET / HTTP/1.1\r\nHost: u@h\r\n\r\n", Err((400, "http.invalid_authority")));
+    check("GET / HTTP/1.1\r\nHost: h/x\r\n\r\n", Err((400, "http.invalid_authority")));
+    check("GET / HTTP/1.0\r\nHost: h\r\n\r\n", Err((426, "low_version")));
+}
+
+#[test]
+fn framing_has_one_reading() {
+    let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let ok = Ok(("h", "/"));
+    let bad = |status, details| Err((status, details));
+    check(&post("Content-Length: 5\r\n"), ok);
+    check(&post("Transfer-Encoding: ChUnKeD\r\n"), ok);
+    check(
+        &post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        bad(400, "http1.content_length_and_chunked_not_allowed"),
+    );
+    check(
+        &post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+        bad(400, "http1.content_length_and_chunked_not_allowed"),
+    );
+    check(&post("Content-Length: 2\r\nContent-Length: 2\r\n"), bad(400, "http1.codec_error"));
+    for value in ["2, 2", "+2", "-1", "", "0x2", "99999999999999999999999"] {
+        check(&post(&format!("Content-Length: {value}\r\n")), bad(400, "http1.codec_error"));
+    }
+    for value in ["identity", "gzip, chunked", "chunked, chunked", ""] {
+        check(&post(&format!("Transfer-Encoding: {value}\r\n")), bad(501, "http1.invalid_transfer_encoding"));
+    }
+    check(
+        &post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        bad(501, "http1.invalid_transfer_encoding"),
+    );
+}
+
+#[test]
+fn line_syntax_is_strict() {
+    check("GET / HTTP/1.1\nHost: h\n\n", Err((400, "http1.codec_error")));
+    check("GET / HTTP/1.1\r\nHost: h\r\nx: a\r\n b\r\n\r\n", Err((400, "http1.codec_error")));
+    check("GET / HTTP/1.1\r\nHost: h\r\nx: a\rb\r\n\r\n", Err((400, "http1.codec_error")));
+}
+
+#[test]
+fn limits() {
+    let many: String = (0..100).map(|i| format!("x-{i}: 1\r\n")).collect();
+    check(&format!("GET / HTTP/1.1\r\nHost: h\r\n{many}\r\n"), Err((431, "http1.too_many_headers")));
+    let long = "a".repeat(61 << 10);
+    check(&format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), Err((431, "http1.headers_too_large")));
+}
+
+#[test]
+fn upgrades_need_the_connection_header() {
+    let upgrade =
+        |fields: &str| parse(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")).unwrap().upgrade;
+    assert_eq!(
+        upgrade("Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n").as_deref(),
+        Some("websocket")
+    );
+    assert_eq!(upgrade("Upgrade: websocket\r\n"), None);
+    assert_eq!(upgrade("Connection: upgrade\r\n"), None);
+}

@@ -1,0 +1,162 @@
+//! The requests of one inner HTTP connection, one after the other (HTTP/1) or side by side (HTTP/2).
+//!
+//! Drain: an idle connection closes, a busy one after its answer; HTTP/2 clients get GOAWAY first.
+
+use super::exchange::{self, After, unserved};
+use super::h1::{Http1Connection, Http1Session};
+use super::h2::{self, Http2Session};
+use super::head::{self, HeadRules};
+use super::session::Session;
+use crate::limits;
+use crate::proxy::connection::Connection;
+use crate::proxy::stream::{InnerStream, Shared};
+use crate::proxy::upgrade;
+use http::HeaderValue;
+use mesh::lifecycle::DrainWatch;
+use std::sync::{Arc, OnceLock};
+use tokio::io::AsyncWriteExt as _;
+use waypoint_core::failure::Failure;
+use waypoint_core::model::http_chain::{ForwardClientCert, HttpChain, PathNormalization};
+use waypoint_core::model::listener::ChainBody;
+use waypoint_core::store::Snapshot;
+
+/// What serves the next request: a chain, or the reason why there is none.
+struct Serving {
+    snapshot: Arc<Snapshot>,
+    chain: Arc<HttpChain>,
+    refused: Option<Failure>,
+}
+
+impl Serving {
+    fn now(connection: &Connection) -> Self {
+        let (snapshot, chain) = connection.chain();
+        let terminate = snapshot.connect_terminate.as_ref().and_then(|terminate| terminate.refusal.as_ref());
+        if let Some(refusal) = terminate {
+            let refused = Some(Failure::refused(&refusal.details));
+            return Self { snapshot, chain: no_chain(), refused };
+        }
+        let (chain, refused) = match chain.as_ref().map(|chain| &chain.body) {
+            Some(ChainBody::Http(chain)) => (chain.clone(), None),
+            Some(ChainBody::Refused(refusal)) => (no_chain(), Some(Failure::refused(&refusal.details))),
+            // The target is gone, or became a TCP port under an HTTP connection.
+            Some(ChainBody::Tcp(_)) | None => (no_chain(), Some(unserved())),
+        };
+        Self { snapshot, chain, refused }
+    }
+
+    fn check<T>(&self, head: Result<T, Failure>) -> Result<T, Failure> {
+        match &self.refused {
+            Some(refused) => head.and(Err(refused.clone())),
+            None => head,
+        }
+    }
+}
+
+/// A chain without routes, for answers where there is no chain.
+fn no_chain() -> Arc<HttpChain> {
+    static CHAIN: OnceLock<Arc<HttpChain>> = OnceLock::new();
+    let make = || HttpChain {
+        stat_prefix: "unserved".into(),
+        server: Some(HeaderValue::from_static("istio-envoy")),
+        path_normalization: PathNormalization::default(),
+        accept_http_10: false,
+        preserve_header_case: false,
+        max_request_headers_bytes: 60 << 10,
+        max_request_headers_count: 100,
+        idle_timeout: None,
+        stream_idle_timeout: None,
+        request_timeout: None,
+        upgrades: Vec::new(),
+        generate_request_id: true,
+        forward_client_cert: ForwardClientCert::Sanitize,
+        append_x_forwarded_port: false,
+        filters: Vec::new(),
+        routes: Arc::default(),
+        access_logs: Vec::new(),
+    };
+    CHAIN.get_or_init(|| Arc::new(make())).clone()
+}
+
+/// HTTP/1: requests in order.
+pub async fn http1(stream: InnerStream, connection: &Connection) {
+    let idle = Serving::now(connection).chain.idle_timeout.unwrap_or(limits::DOWNSTREAM_IDLE);
+    let drain = connection.worker.process.drain.clone();
+    let stream = Shared::new(stream);
+    let mut waiting = Http1Connection::new(stream.clone(), idle);
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = waiting.next() => next,
+            () = idle_in_drain(&drain) => None,
+        };
+        let Some((mut session, parsed)) = next else { return close(stream).await };
+        let serving = Serving::now(connection);
+        let head = parsed.and_then(|()| session.take_head(HeadRules::of(&serving.chain)));
+        let head = serving.check(head);
+        if drain.is_started() || serving.refused.is_some() {
+            super::session::Response::close_after(session.halves().1);
+        }
+        let has_body = session.has_body();
+        match exchange::run(&mut session, head, has_body, connection, (serving.snapshot, serving.chain)).await
+        {
+            After::Done => match session.finish().await {
+                Some(next) => waiting = next,
+                None => return,
+            },
+            After::Upgrade(upgraded) => return join(session, *upgraded).await,
+        }
+    }
+}
+
+/// A drain has begun, and time has passed for a request that was already on its way.
+async fn idle_in_drain(drain: &DrainWatch) {
+    drain.started().await;
+    tokio::time::sleep(limits::DRAIN_IDLE).await;
+}
+
+async fn close(mut stream: Shared) {
+    let _ = stream.shutdown().await; // a client that left first needs no goodbye
+}
+
+async fn join(session: Http1Session, upgraded: exchange::Upgrade) {
+    if let Some(raw) = session.into_raw().await {
+        upgrade::join(upgraded, raw).await;
+    }
+}
+
+/// HTTP/2: requests side by side, each a task on this worker.
+pub async fn http2(stream: InnerStream, connection: Arc<Connection>) {
+    let header_bytes = Serving::now(&connection).chain.max_request_headers_bytes;
+    let Ok(mut inner) = h2::builder(header_bytes).handshake(stream).await else { return };
+    let drain = connection.worker.process.drain.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = inner.accept() => accepted,
+            () = drain.started(), if !drain.is_started() => {
+                inner.graceful_shutdown();
+                continue;
+            }
+        };
+        let (request, respond) = match accepted {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "inner HTTP/2 connection");
+                return;
+            }
+            None => return,
+        };
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            let serving = Serving::now(&connection);
+            let (parts, body) = request.into_parts();
+            let mut session = Http2Session::new(body, respond);
+            let head = serving.check(head::http2(parts, HeadRules::of(&serving.chain)));
+            let has_body = session.has_body();
+            let chain = (serving.snapshot, serving.chain);
+            // HTTP/2 requests never upgrade: `allowed_upgrade` refuses them.
+            exchange::run(&mut session, head, has_body, &connection, chain).await;
+            session.finish().await;
+        });
+    }
+}

@@ -1,0 +1,153 @@
+//! A TCP chain: network policy, a cluster, an endpoint, bytes both ways.
+//!
+//! Differs from Envoy: policy decides before the endpoint is dialled, so a server that speaks first cannot be heard by
+//! a client it is denied to.
+
+pub mod copy;
+mod record;
+
+use self::copy::{Bounds, Counters, Ended};
+use self::record::TcpRecord;
+use super::connection::Connection;
+use super::stream::{InnerStream, refuse};
+use super::upstream::cluster::{self, Choice};
+use super::upstream::error::UpstreamError;
+use super::upstream::transport::Connected;
+use crate::limits;
+use std::sync::Arc;
+use waypoint_core::balance::{Observed, Permit};
+use waypoint_core::dice::Dice;
+use waypoint_core::failure::{Failure, ResetContext, ResetReason};
+use waypoint_core::model::listener::{FilterChain, TcpChain, TcpClusters};
+use waypoint_core::model::metadata::DynamicMetadata;
+use waypoint_core::policy::rbac;
+use waypoint_core::routing::plan::weighted_index;
+use waypoint_core::store::ClusterEntry;
+use xxhash_rust::xxh64::xxh64;
+
+/// Endpoints tried for one connection: none of them has seen a byte, so another may have it.
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// Serves one connection until it ends.
+pub async fn serve(stream: InnerStream, connection: &Connection, chain: &FilterChain, body: &Arc<TcpChain>) {
+    let mut record = TcpRecord::new(connection, body.clone());
+    tracing::trace!(chain = &*chain.name, "tcp connection");
+    if let Some(denied) = denied(body, connection) {
+        record.denied(denied);
+        return refuse(stream).await;
+    }
+    let opened = match open(connection, body, &mut record).await {
+        Ok(opened) => opened,
+        Err(failure) => {
+            record.failed(&failure);
+            return refuse(stream).await;
+        }
+    };
+    relay(stream, opened, body, record).await;
+}
+
+/// The network RBAC filters in order: LOG, DENY, ALLOW.
+fn denied(chain: &TcpChain, connection: &Connection) -> Option<String> {
+    let metadata = DynamicMetadata::default();
+    let view = connection.tunnel.view(&metadata);
+    let denial = chain.rbac.iter().find_map(|policy| rbac::check_network(policy, &view).denied)?;
+    Some(denial.failure().details.into_owned())
+}
+
+/// A connection to an endpoint, and what is counted while it lives.
+struct Opened {
+    upstream: Connected,
+    _held: (Permit, Option<waypoint_core::balance::ActiveRequest>),
+}
+
+async fn open(
+    connection: &Connection,
+    chain: &TcpChain,
+    record: &mut TcpRecord<'_>,
+) -> Result<Opened, Failure> {
+    let worker = &connection.worker;
+    let mut dice = worker.dice();
+    let name = choose_cluster(&chain.clusters, &mut dice).ok_or_else(Failure::no_healthy_upstream)?;
+    record.cluster = Some(name.clone());
+    let (snapshot, _) = connection.chain();
+    let found = cluster::ready(worker, &snapshot, &name).await;
+    let (snapshot, entry) =
+        found.ok_or_else(|| Failure::cluster_not_found(http::StatusCode::SERVICE_UNAVAILABLE))?;
+    record.service = entry.cluster.service.clone();
+    let permit = entry.breakers.connection();
+    let permit = permit.ok_or_else(|| Failure::reset(ResetReason::Overflow, &ResetContext::default()))?;
+    let hash = chain.hash_source_ip.then(|| xxh64(connection.tunnel.source.ip().to_string().as_bytes(), 0));
+    let mut tried = Vec::new();
+    loop {
+        let target = connection.tunnel.target;
+        let choice = cluster::choose((&entry, &snapshot), target, hash, &tried, &mut dice)?;
+        record.upstream = Some(choice.destination.clone());
+        let active = choice.host.as_ref().map(|host| host.begin());
+        match worker.transport.connect(&choice.destination, &entry.cluster).await {
+            Ok(upstream) => {
+                report(connection, &entry, &choice, Observed::Connected);
+                record.opened(upstream.local);
+                return Ok(Opened { upstream, _held: (permit, active) });
+            }
+            Err(error) => {
+                report(connection, &entry, &choice, Observed::ConnectFailure);
+                tried.extend(choice.host.as_ref().map(|host| host.id));
+                if tried.len() >= CONNECT_ATTEMPTS || choice.host.is_none() {
+                    return Err(refusal(error, record));
+                }
+            }
+        }
+    }
+}
+
+fn refusal(error: UpstreamError, record: &mut TcpRecord<'_>) -> Failure {
+    let failure =
+        Failure::reset(error.reason, &ResetContext { transport: error.detail(), ..ResetContext::default() });
+    record.transport_failure = error.transport;
+    failure
+}
+
+fn choose_cluster(clusters: &TcpClusters, dice: &mut Dice) -> Option<Arc<str>> {
+    match clusters {
+        TcpClusters::Single(name) => Some(name.clone()),
+        TcpClusters::Weighted { clusters, total } => {
+            let point = dice.below((*total).into());
+            let index = weighted_index(clusters.iter().map(|(_, weight)| *weight), point)?;
+            Some(clusters[index].0.clone())
+        }
+    }
+}
+
+fn report(connection: &Connection, entry: &ClusterEntry, choice: &Choice, observed: Observed) {
+    if let (Some(hosts), Some(host)) = (&entry.hosts, &choice.host) {
+        hosts.report(host, observed, connection.worker.process.started.elapsed());
+    }
+}
+
+async fn relay(mut stream: InnerStream, opened: Opened, chain: &TcpChain, mut record: TcpRecord<'_>) {
+    let Opened { mut upstream, _held } = opened;
+    let bounds = Bounds {
+        idle: chain.idle_timeout.unwrap_or(limits::TCP_IDLE),
+        duration: chain.max_connection_duration,
+    };
+    let counters = Arc::new(Counters::default());
+    let interval = chain.stats.as_ref().and_then(|stats| stats.tcp_reporting_interval);
+    let mut report = tokio::time::interval(interval.unwrap_or(limits::TCP_REPORT_INTERVAL));
+    report.reset();
+    let ended = {
+        let copying = copy::copy(&mut stream, &mut upstream.stream, bounds, &counters);
+        tokio::pin!(copying);
+        loop {
+            tokio::select! {
+                ended = &mut copying => break ended,
+                _ = report.tick() => record.progress(&counters),
+            }
+        }
+    };
+    if !matches!(ended, Ended::Clean) {
+        tracing::debug!(?ended, "tcp connection");
+        stream.get_mut().reset(h2::Reason::CONNECT_ERROR);
+        upstream.stream.reset();
+    }
+    record.closed(&counters, &ended);
+}

@@ -1,0 +1,213 @@
+//! From a CONNECT to the protocol inside it: who may open it, which chain serves it, what the client speaks.
+//!
+//! The answer never waits for an upstream: 200 says that a chain serves the target. Failures behind it show inside.
+
+use super::connection::{Connection, Tunnel};
+use super::http::serve;
+use super::sniff::{self, Verdict, Wanted};
+use super::stream::{InnerStream, Rewind, refuse};
+use super::tcp;
+use super::worker::Worker;
+use crate::limits;
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode};
+use mesh::hbone::{ConnectStream, TunnelStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+use waypoint_core::model::listener::{ApplicationProtocol, ChainBody, FilterChain};
+use waypoint_core::model::metadata::DynamicMetadata;
+use waypoint_core::policy::rbac;
+use waypoint_core::store::{ChainDecision, Snapshot, Sniffed};
+
+/// Counts as an open tunnel: what a drain waits for.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(worker: &Worker) -> Self {
+        let tunnels = worker.process.tunnels.clone();
+        tunnels.fetch_add(1, Ordering::Relaxed);
+        Self(tunnels)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes one CONNECT; everything else happens in its own task.
+pub fn open(worker: &Arc<Worker>, connect: ConnectStream) {
+    let worker = worker.clone();
+    tokio::spawn(async move {
+        let _open = Open::count(&worker);
+        run(worker, connect).await;
+    });
+}
+
+async fn run(worker: Arc<Worker>, connect: ConnectStream) {
+    let tunnel = describe(&connect);
+    let snapshot = worker.snapshot();
+    if let Err((status, reason)) = admit(&snapshot, &tunnel) {
+        tracing::info!(source = %tunnel.source, target = &*tunnel.authority, %reason, "tunnel refused");
+        return connect.refuse(status, HeaderMap::new());
+    }
+    let decision = snapshot.chain(&tunnel.as_target(), Sniffed::NotYet);
+    if let Some(refusal) = unhonoured(&snapshot, &decision) {
+        tracing::info!(source = %tunnel.source, target = &*tunnel.authority, reason = refusal, "tunnel refused");
+        return connect.refuse(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
+    }
+    if matches!(decision, ChainDecision::None) && !is_inspected(&snapshot, &tunnel) {
+        tracing::info!(source = %tunnel.source, target = &*tunnel.authority, "no filter chain serves this target");
+        return connect.refuse(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
+    }
+    let mut stream = match connect.accept(HeaderMap::new()) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "CONNECT"),
+    };
+    match decision {
+        ChainDecision::Chain(chain) => {
+            serve_chain(worker, tunnel, (Rewind::new(bytes::Bytes::new(), stream), Sniffed::NotYet), &chain)
+                .await;
+        }
+        ChainDecision::NeedProtocol { http, tls } => {
+            serve_sniffed(worker, tunnel, stream, Wanted { http, tls }).await;
+        }
+        // Envoy: an inspector runs for this port, so the refusal comes only after the 200 and the client's first bytes.
+        ChainDecision::None => {
+            let mut first = [0];
+            let _ = timeout(limits::SNIFF_TIMEOUT, stream.read(&mut first)).await; // refused whatever it is
+            refuse(Rewind::new(bytes::Bytes::new(), stream)).await;
+        }
+    }
+}
+
+fn describe(connect: &ConnectStream) -> Tunnel {
+    let peer = connect.peer();
+    Tunnel {
+        start: SystemTime::now(),
+        source: peer.remote,
+        principal: peer.identity.as_ref().map(|identity| Arc::from(identity.as_str())),
+        target: connect.authority().parse().ok(),
+        authority: connect.authority().into(),
+    }
+}
+
+/// Who may open a tunnel at all: policies of the waypoint itself.
+fn admit(snapshot: &Snapshot, tunnel: &Tunnel) -> Result<(), (StatusCode, String)> {
+    let Some(terminate) = &snapshot.connect_terminate else {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "no configuration yet".to_owned()));
+    };
+    let metadata = DynamicMetadata::default();
+    let view = tunnel.view(&metadata);
+    match terminate.rbac.iter().find_map(|policy| rbac::check_network(policy, &view).denied) {
+        Some(denial) => Err((StatusCode::FORBIDDEN, denial.failure().details.into_owned())),
+        None => Ok(()),
+    }
+}
+
+/// A `connect_terminate` that cannot be honoured refuses every tunnel; where HTTP is spoken inside, each request is
+/// refused instead, so that clients get to read why.
+fn unhonoured<'s>(snapshot: &'s Snapshot, decision: &ChainDecision) -> Option<&'s str> {
+    let refusal = snapshot.connect_terminate.as_ref()?.refusal.as_ref()?;
+    let readable = matches!(decision, ChainDecision::Chain(chain) if speaks_http(chain));
+    (!readable).then_some(&*refusal.details)
+}
+
+/// What a refused chain would have served is in its name.
+fn speaks_http(chain: &FilterChain) -> bool {
+    match &chain.body {
+        ChainBody::Http(_) => true,
+        ChainBody::Tcp(_) => false,
+        ChainBody::Refused(_) => chain.name.contains("|http|") || &*chain.name == "direct-http",
+    }
+}
+
+fn is_inspected(snapshot: &Snapshot, tunnel: &Tunnel) -> bool {
+    let Some(target) = tunnel.target else { return false };
+    let Some(listener) = &snapshot.main_internal else { return false };
+    let ports = [&listener.inspectors.http, &listener.inspectors.tls];
+    ports.into_iter().flatten().any(|ports| ports.contains(target.port()))
+}
+
+async fn serve_sniffed(worker: Arc<Worker>, tunnel: Tunnel, mut stream: TunnelStream, wanted: Wanted) {
+    let mut seen = BytesMut::with_capacity(1024);
+    let looking = look(&mut stream, &mut seen, wanted);
+    // Differs from Envoy, which resets after 15 s of silence: a server-first protocol gets its TCP chain instead.
+    let sniffed = match timeout(limits::SNIFF_TIMEOUT, looking).await {
+        Ok(Ok(sniffed)) => sniffed,
+        Ok(Err(error)) => return tracing::debug!(%error, "client left before it showed its protocol"),
+        Err(_) => Sniffed::Unknown,
+    };
+    let snapshot = worker.snapshot();
+    let inner = Rewind::new(seen.freeze(), stream);
+    match snapshot.chain(&tunnel.as_target(), sniffed) {
+        ChainDecision::Chain(chain) => serve_chain(worker, tunnel, (inner, sniffed), &chain).await,
+        _ => refuse(inner).await,
+    }
+}
+
+async fn look(stream: &mut TunnelStream, seen: &mut BytesMut, wanted: Wanted) -> std::io::Result<Sniffed> {
+    loop {
+        match sniff::look(seen, wanted) {
+            Verdict::Protocol(protocol) => return Ok(Sniffed::Protocol(protocol)),
+            Verdict::Other => return Ok(Sniffed::Unknown),
+            Verdict::More if seen.len() >= limits::SNIFF_BYTES => return Ok(Sniffed::Unknown),
+            Verdict::More => {}
+        }
+        if stream.read_buf(seen).await? == 0 {
+            return Ok(Sniffed::Unknown);
+        }
+    }
+}
+
+async fn serve_chain(
+    worker: Arc<Worker>,
+    tunnel: Tunnel,
+    (stream, sniffed): (InnerStream, Sniffed),
+    chain: &FilterChain,
+) {
+    let connection = Arc::new(Connection::new(worker, tunnel, sniffed));
+    match &chain.body {
+        ChainBody::Tcp(body) => tcp::serve(stream, &connection, chain, body).await,
+        _ if speaks_http(chain) => serve_http(stream, connection, sniffed).await,
+        _ => {
+            tracing::info!(chain = &*chain.name, "connection refused: its filter chain cannot be honoured");
+            refuse(stream).await;
+        }
+    }
+}
+
+/// HTTP/1 or HTTP/2, told by the first bytes: a declared HTTP port takes both. Envoy: `codec_type: AUTO`.
+async fn serve_http(stream: InnerStream, connection: Arc<Connection>, sniffed: Sniffed) {
+    match sniffed {
+        Sniffed::Protocol(ApplicationProtocol::H2c) => serve::http2(stream, connection).await,
+        Sniffed::Protocol(_) => serve::http1(stream, &connection).await,
+        Sniffed::NotYet | Sniffed::Unknown => match read_codec(stream).await {
+            Some((stream, true)) => serve::http2(stream, connection).await,
+            Some((stream, false)) => serve::http1(stream, &connection).await,
+            None => {}
+        },
+    }
+}
+
+/// Reads until the HTTP/2 preface is there or ruled out; the first byte nearly always decides.
+async fn read_codec(mut stream: InnerStream) -> Option<(InnerStream, bool)> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut seen = BytesMut::with_capacity(4096);
+    loop {
+        let common = seen.len().min(PREFACE.len());
+        if common > 0 && seen[..common] != PREFACE[..common] {
+            return Some((stream.unread(seen.freeze()), false));
+        }
+        if common == PREFACE.len() {
+            return Some((stream.unread(seen.freeze()), true));
+        }
+        if stream.read_buf(&mut seen).await.ok()? == 0 {
+            return (!seen.is_empty()).then(|| (stream.unread(seen.freeze()), false));
+        }
+    }
+}
