@@ -5,6 +5,7 @@ pub mod connection;
 pub mod http;
 pub mod log_sink;
 pub mod mirror;
+pub mod sni;
 pub mod sniff;
 pub mod stream;
 pub mod tcp;

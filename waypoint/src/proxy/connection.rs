@@ -25,6 +25,8 @@ pub struct Tunnel {
     /// The CONNECT target when it is an address.
     pub target: Option<SocketAddr>,
     pub authority: Box<str>,
+    /// The name a TLS client inside asks for, where an inspector runs.
+    pub sni: Option<Box<str>>,
 }
 
 pub struct Connection {
@@ -55,7 +57,7 @@ impl Tunnel {
             peer: self.principal.as_deref(),
             source_ip: self.source.ip(),
             destination: self.destination(),
-            sni: None,
+            sni: self.sni.as_deref(),
             metadata,
         }
     }

@@ -44,8 +44,10 @@ pub fn start(
     tokio::spawn(async move {
         let _slot = slot;
         let sending = send(&worker, &snapshot, (&plan, target), prepared, body);
-        if tokio::time::timeout(limits::MIRROR_TIMEOUT, sending).await.is_err() {
-            tracing::debug!(cluster = &*plan.cluster, "mirrored request timed out");
+        match tokio::time::timeout(limits::MIRROR_TIMEOUT, sending).await {
+            Ok(Some(())) => {}
+            Ok(None) => tracing::debug!(cluster = &*plan.cluster, "mirrored request failed"),
+            Err(_) => tracing::debug!(cluster = &*plan.cluster, "mirrored request timed out"),
         }
     });
 }

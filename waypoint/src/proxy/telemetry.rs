@@ -18,7 +18,7 @@ pub fn downstream<'a>(connection: &'a Connection, snapshot: &'a Snapshot) -> Dow
         direct_remote_address: Some(tunnel.source),
         peer_principal: tunnel.principal.as_ref(),
         local_principal: Some(&connection.worker.process.local_principal),
-        requested_server_name: None,
+        requested_server_name: tunnel.sni.as_deref(),
         workload: tunnel.workload(snapshot),
     }
 }

@@ -3,14 +3,16 @@
 //! The answer never waits for an upstream: 200 says that a chain serves the target. Failures behind it show inside.
 
 use super::connection::{Connection, Tunnel};
-use super::http::serve;
+use super::http::session::ResponseHead;
+use super::http::{reply, serve};
+use super::sni::{self, Hello};
 use super::sniff::{self, Verdict, Wanted};
 use super::stream::{InnerStream, Rewind, refuse};
 use super::tcp;
 use super::worker::Worker;
 use crate::limits;
 use bytes::BytesMut;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::hbone::{ConnectStream, TunnelStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +66,7 @@ async fn run(worker: Arc<Worker>, connect: ConnectStream) {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, "no filter chain serves this target");
         return connect.refuse(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
     }
-    let mut stream = match connect.accept(HeaderMap::new()) {
+    let mut stream = match connect.accept(stamped()) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "CONNECT"),
     };
@@ -93,6 +95,7 @@ fn describe(connect: &ConnectStream) -> Tunnel {
         principal: peer.identity.as_ref().map(|identity| Arc::from(identity.as_str())),
         target: connect.authority().parse().ok(),
         authority: connect.authority().into(),
+        sni: None,
     }
 }
 
@@ -164,12 +167,53 @@ async fn look(stream: &mut TunnelStream, seen: &mut BytesMut, wanted: Wanted) ->
     }
 }
 
+/// `server` and `date`, as Envoy's 200 carries them.
+fn stamped() -> HeaderMap {
+    let mut head = ResponseHead::new(StatusCode::OK);
+    reply::stamp(&mut head, Some(&HeaderValue::from_static("istio-envoy")));
+    head.headers
+}
+
+/// Reads the server name of a TLS client where the TLS inspector runs: policies and logs may ask for it.
+async fn inspect_tls(
+    mut stream: InnerStream,
+    tunnel: &mut Tunnel,
+    snapshot: &Snapshot,
+) -> Option<InnerStream> {
+    let inspectors = snapshot.main_internal.as_ref().map(|listener| &listener.inspectors);
+    let inspected = inspectors.and_then(|inspectors| inspectors.tls.as_ref());
+    if !inspected.is_some_and(|ports| ports.contains(tunnel.destination().port())) {
+        return Some(stream);
+    }
+    let mut seen = BytesMut::with_capacity(2048);
+    let reading = async {
+        loop {
+            match sni::look(&seen) {
+                Hello::More if seen.len() < limits::SNIFF_BYTES => {}
+                Hello::More | Hello::Other => return Ok(None),
+                Hello::Name(name) => return Ok(name),
+            }
+            if stream.read_buf(&mut seen).await? == 0 {
+                return Ok::<_, std::io::Error>(None);
+            }
+        }
+    };
+    // Differs from Envoy, which resets after 15 s of silence: a server may speak first here too.
+    tunnel.sni = timeout(limits::SNIFF_TIMEOUT, reading).await.unwrap_or(Ok(None)).ok()?;
+    Some(stream.unread(seen.freeze()))
+}
+
 async fn serve_chain(
     worker: Arc<Worker>,
-    tunnel: Tunnel,
+    mut tunnel: Tunnel,
     (stream, sniffed): (InnerStream, Sniffed),
     chain: &FilterChain,
 ) {
+    let stream = match &chain.body {
+        ChainBody::Tcp(_) => inspect_tls(stream, &mut tunnel, &worker.snapshot()).await,
+        _ => Some(stream),
+    };
+    let Some(stream) = stream else { return };
     let connection = Arc::new(Connection::new(worker, tunnel, sniffed));
     match &chain.body {
         ChainBody::Tcp(body) => tcp::serve(stream, &connection, chain, body).await,

@@ -85,7 +85,8 @@ impl Worker {
     /// Randomness of one request.
     #[must_use]
     pub fn dice(&self) -> Dice {
-        Dice::new(self.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed))
+        // Not the step of the dice itself: then one request's second draw would be the next one's first.
+        Dice::new(self.seed.fetch_add(0xD1B5_4A32_D192_ED03, Ordering::Relaxed))
     }
 
     /// Starts the thread; it ends when the acceptor dropped the handle's queue and its connections are gone.

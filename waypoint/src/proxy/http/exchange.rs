@@ -5,6 +5,7 @@
 //! refused leaves as one `Failure`.
 
 pub mod attempt;
+mod deadlines;
 mod filters;
 pub mod forward;
 pub mod record;
@@ -166,16 +167,10 @@ impl Exchange<'_> {
             self.mutate(&route.response_headers, &mut head.headers);
         }
         self.record.details = DIRECT_DETAILS.into();
-        let end = body.is_empty();
         reply::frame(&mut head, body.len());
         self.finish_head(&mut head);
         self.record.bytes_sent += body.len() as u64;
-        let (_, response) = session.halves();
-        response.head(head, end);
-        if !end {
-            response.data(body, true);
-        }
-        After::Done
+        self.send(session, head, body)
     }
 
     /// A refusal, as the client is to see it.
@@ -184,12 +179,7 @@ impl Exchange<'_> {
         let (mut head, body) = reply::of(failure, self.record.grpc);
         self.finish_head(&mut head);
         self.record.bytes_sent += body.len() as u64;
-        let (_, response) = session.halves();
-        response.head(head, body.is_empty());
-        if !body.is_empty() {
-            response.data(body, true);
-        }
-        After::Done
+        self.send(session, head, body)
     }
 
     fn answer_with<S: Session>(
@@ -201,7 +191,19 @@ impl Exchange<'_> {
         self.record.details = details.into();
         reply::frame(&mut head, 0);
         self.finish_head(&mut head);
-        session.halves().1.head(*head, true);
+        self.send(session, *head, bytes::Bytes::new())
+    }
+
+    /// An answer of our own, whole.
+    fn send<S: Session>(&self, session: &mut S, head: ResponseHead, body: bytes::Bytes) -> After {
+        let (_, response) = session.halves();
+        if self.record.close_after {
+            response.close_after();
+        }
+        response.head(head, body.is_empty());
+        if !body.is_empty() {
+            response.data(body, true);
+        }
         After::Done
     }
 

@@ -185,6 +185,11 @@ impl RequestBody for Reader {
         }
     }
 
+    fn is_done(&mut self) -> bool {
+        self.ended |= self.session.is_body_done();
+        self.ended
+    }
+
     async fn gone(&mut self) -> Gone {
         loop {
             if self.session.read_body_or_idle(true).await.is_err() {

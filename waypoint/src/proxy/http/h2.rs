@@ -121,6 +121,11 @@ impl RequestBody for Http2Body {
         if self.ended { Ok(Piece::End) } else { poll_fn(|cx| self.poll_piece(cx)).await }
     }
 
+    fn is_done(&mut self) -> bool {
+        self.ended |= self.stream.is_end_stream();
+        self.ended
+    }
+
     async fn gone(&mut self) -> Gone {
         std::future::pending().await // the writing half sees it
     }

@@ -55,6 +55,9 @@ pub fn http1(head: &Http1Head<'_>, rules: HeadRules) -> Result<RequestHead, Fail
     if low {
         return Err(Failure::low_version());
     }
+    if head.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(Failure::codec_error()); // methods are case-sensitive; Envoy knows none in lower case
+    }
     lines.check_framing()?;
     let target = std::str::from_utf8(head.target).ok().filter(|target| target.is_ascii());
     let target = target.ok_or_else(Failure::codec_error)?;

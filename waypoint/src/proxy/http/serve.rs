@@ -53,7 +53,7 @@ impl Serving {
 }
 
 /// A chain without routes, for answers where there is no chain.
-fn no_chain() -> Arc<HttpChain> {
+pub(super) fn no_chain() -> Arc<HttpChain> {
     static CHAIN: OnceLock<Arc<HttpChain>> = OnceLock::new();
     let make = || HttpChain {
         stat_prefix: "unserved".into(),

@@ -41,6 +41,8 @@ pub enum Gone {
 pub trait RequestBody {
     /// The next piece; `End` exactly once. Cancel safe.
     fn next(&mut self) -> impl Future<Output = Result<Piece, Gone>> + Send;
+    /// Whether everything was read: known at once where the framing says so, before `next` could say `End`.
+    fn is_done(&mut self) -> bool;
     /// Resolves when the client gives up after its request ended. Cancel safe.
     fn gone(&mut self) -> impl Future<Output = Gone> + Send;
 }

@@ -1,5 +1,6 @@
 //! One attempt at one endpoint: a connection, the request, the response head; the client watched all the while.
 
+use super::deadlines::{Deadlines, Expired};
 use super::upload::Upload;
 use crate::proxy::http::body::UpstreamBody;
 use crate::proxy::http::session::{Gone, Piece, RequestBody as _, Response as _, ResponseHead, Session};
@@ -7,15 +8,17 @@ use crate::proxy::upstream::cluster::Choice;
 use crate::proxy::upstream::error::UpstreamError;
 use crate::proxy::upstream::pool::Lease;
 use crate::proxy::worker::Worker;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
+use waypoint_core::failure::ResetReason;
 use waypoint_core::store::ClusterEntry;
 
 pub type Answer = (Response<Incoming>, Lease);
@@ -24,57 +27,8 @@ pub type Answer = (Response<Incoming>, Lease);
 pub enum Ended {
     Answer(Box<Answer>),
     Failed(UpstreamError),
-    PerTryTimeout,
-    /// The whole request took too long.
-    Timeout,
+    Expired(Expired),
     Gone(Gone),
-}
-
-/// Deadlines run from the moment the request is complete, as Envoy counts them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Deadlines {
-    pub total: Option<Duration>,
-    pub per_try: Option<Duration>,
-    total_at: Option<Instant>,
-    per_try_at: Option<Instant>,
-}
-
-impl Deadlines {
-    #[must_use]
-    pub fn new(total: Option<Duration>, per_try: Option<Duration>) -> Self {
-        Self { total, per_try, total_at: None, per_try_at: None }
-    }
-
-    /// The request is complete.
-    pub fn start(&mut self, now: Instant) {
-        self.total_at = self.total_at.or_else(|| Some(now + self.total?));
-        self.per_try_at = self.per_try_at.or_else(|| Some(now + self.per_try?));
-    }
-
-    pub fn next_try(&mut self) {
-        self.per_try_at = None;
-    }
-
-    /// The response began: from now on only the whole counts.
-    pub fn responded(&mut self) {
-        self.per_try = None;
-        self.per_try_at = None;
-    }
-
-    #[must_use]
-    pub fn next(&self) -> Option<Instant> {
-        [self.total_at, self.per_try_at].into_iter().flatten().min()
-    }
-
-    #[must_use]
-    pub fn total_passed(&self, now: Instant) -> bool {
-        self.total_at.is_some_and(|at| at <= now)
-    }
-
-    #[must_use]
-    pub fn total_at(&self) -> Option<Instant> {
-        self.total_at
-    }
 }
 
 enum Turn {
@@ -82,7 +36,7 @@ enum Turn {
     Piece(Result<Piece, Gone>),
     Gone(Gone),
     Interim(StatusCode),
-    Timer,
+    Timer(Expired),
 }
 
 /// What an attempt is made with.
@@ -108,9 +62,10 @@ pub async fn run<S: Session>(
     deadlines.next_try();
     loop {
         if upload.ended() {
-            deadlines.start(Instant::now());
+            deadlines.request_ended(Instant::now());
         }
-        let armed = arm(timer.as_mut(), deadlines.next());
+        let next = deadlines.next();
+        arm(timer.as_mut(), next);
         let turn = {
             let ended = upload.ended();
             let room = &*upload;
@@ -136,30 +91,46 @@ pub async fn run<S: Session>(
                 }
                 // What an interim response left behind; a client that is gone shows elsewhere.
                 let _ = response.poll_drained(cx);
-                if armed { timer.as_mut().poll(cx).map(|()| Turn::Timer) } else { Poll::Pending }
+                expired(timer.as_mut(), next, cx).map(Turn::Timer)
             })
             .await
         };
         match turn {
             Turn::Upstream(Ok(answer)) => return Ended::Answer(answer),
             Turn::Upstream(Err(error)) => return Ended::Failed(error),
-            Turn::Piece(Ok(piece)) => upload.accept(piece),
+            Turn::Piece(Ok(piece)) => {
+                deadlines.moved(false, Instant::now());
+                upload.accept(piece);
+                if !upload.ended() && body.is_done() {
+                    upload.accept(Piece::End);
+                }
+            }
             Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
             Turn::Interim(status) => response.informational(&ResponseHead::new(status)),
-            Turn::Timer if deadlines.total_passed(Instant::now()) => return Ended::Timeout,
-            Turn::Timer => return Ended::PerTryTimeout,
+            Turn::Timer(expired) => return Ended::Expired(expired),
         }
     }
 }
 
-/// Sets the timer; false when there is nothing to wait for.
-pub fn arm(timer: Pin<&mut Sleep>, at: Option<Instant>) -> bool {
-    if let Some(at) = at
+/// Sets the timer to the next deadline.
+pub fn arm(timer: Pin<&mut Sleep>, next: Option<(Instant, Expired)>) {
+    if let Some((at, _)) = next
         && timer.deadline() != at
     {
         timer.reset(at);
     }
-    at.is_some()
+}
+
+/// Ready with what ran out, where anything can.
+pub fn expired(
+    timer: Pin<&mut Sleep>,
+    next: Option<(Instant, Expired)>,
+    cx: &mut Context<'_>,
+) -> Poll<Expired> {
+    match next {
+        Some((_, what)) => timer.poll(cx).map(|()| what),
+        None => Poll::Pending,
+    }
 }
 
 async fn send(
@@ -176,6 +147,9 @@ async fn send(
     loop {
         let mut lease = connect(worker, entry, &choice, http2).await?;
         match lease.sender.send(request).await {
+            Ok(response) if is_ambiguous(&response) => {
+                return Err(UpstreamError::reset(ResetReason::ProtocolError));
+            }
             Ok(response) => return Ok(Box::new((response, lease))),
             // The endpoint closed an idle connection at the same moment: nothing was sent, so nothing is retried.
             Err(failure) => match failure.request {
@@ -185,6 +159,12 @@ async fn send(
             },
         }
     }
+}
+
+/// A length beside a transfer coding: two readers could disagree where the response ends.
+fn is_ambiguous(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// An idle connection, or a new one as far as the circuit breaker allows; else one that another request gives back.

@@ -1,6 +1,7 @@
 //! Attempts at a cluster until one gives the answer, or the failure that is the answer.
 
-use super::attempt::{self, Attempt, Deadlines, Ended};
+use super::attempt::{self, Attempt, Ended};
+use super::deadlines::{Deadlines, Expired};
 use super::request::Request;
 use super::upload::Upload;
 use super::{After, Exchange};
@@ -109,7 +110,7 @@ impl Exchange<'_> {
         let length = framing::content_length(&request.headers);
         let prepared = self.upstream_request(request, &plan)?;
         let upload = Upload::new(has_body, length);
-        let deadlines = Deadlines::new(plan.timeouts.request, plan.timeouts.per_try);
+        let deadlines = Deadlines::new(&plan.timeouts, &self.chain, tokio::time::Instant::now());
         let retry = RetryState::new(plan.retry.clone());
         Ok(Forwarding {
             plan,
@@ -245,22 +246,30 @@ impl Exchange<'_> {
                 };
                 Next::Done(self.answer(session, &Failure::reset(error.reason, &context)))
             }
-            Ended::PerTryTimeout => {
-                self.report(forwarding, &chosen.choice, Observed::Timeout);
-                let mut failure = Failure::per_try_timeout();
-                match self.decide_retry(forwarding, &Outcome::PerTryTimeout) {
-                    RetryDecision::Retry { after } => return Next::Again(after),
-                    RetryDecision::LimitExceeded => failure.flags = failure.flags.with(ResponseFlag::URX),
-                    RetryDecision::No => {}
-                }
-                Next::Done(self.answer(session, &failure))
-            }
-            Ended::Timeout => {
-                self.report(forwarding, &chosen.choice, Observed::Timeout);
-                Next::Done(self.answer(session, &Failure::response_timeout()))
-            }
+            Ended::Expired(expired) => self.expired(session, forwarding, &chosen, expired),
             Ended::Gone(gone) => Next::Done(self.gone(session, gone)),
         }
+    }
+
+    fn expired<S: Session>(
+        &mut self,
+        session: &mut S,
+        forwarding: &mut Forwarding,
+        chosen: &Chosen,
+        expired: Expired,
+    ) -> Next {
+        let mut failure = expired.failure(forwarding.upload.ended());
+        if expired != Expired::Request {
+            self.report(forwarding, &chosen.choice, Observed::Timeout);
+        }
+        if expired.is_of_a_try() {
+            match self.decide_retry(forwarding, &Outcome::PerTryTimeout) {
+                RetryDecision::Retry { after } => return Next::Again(after),
+                RetryDecision::LimitExceeded => failure.flags = failure.flags.with(ResponseFlag::URX),
+                RetryDecision::No => {}
+            }
+        }
+        Next::Done(self.answer(session, &failure))
     }
 
     fn decide_retry(&mut self, forwarding: &mut Forwarding, outcome: &Outcome<'_>) -> RetryDecision {

@@ -2,7 +2,8 @@
 //!
 //! Back-pressure: the next piece is taken from upstream only when the client's transport took the last one.
 
-use super::attempt::{Answer, Deadlines, arm};
+use super::attempt::{Answer, arm, expired};
+use super::deadlines::{Deadlines, Expired};
 use super::forward::{Chosen, Forwarding, upgraded};
 use super::upload::Upload;
 use super::{After, Exchange};
@@ -32,14 +33,14 @@ enum Turn {
     Frame(Option<Result<Frame<Bytes>, hyper::Error>>),
     Piece(Result<Piece, Gone>),
     Gone(Gone),
-    Timer,
+    Timer(Expired),
 }
 
 /// How the body ended.
 enum Ended {
     Complete,
     Broken(hyper::Error),
-    Timeout,
+    Expired(Expired),
     Gone(Gone),
 }
 
@@ -73,7 +74,7 @@ impl Exchange<'_> {
         }
         let end = body.is_end_stream();
         response.head(head, end);
-        forwarding.deadlines.responded();
+        forwarding.deadlines.responded(Instant::now());
         let ended = if end {
             Ended::Complete
         } else {
@@ -124,9 +125,10 @@ impl Exchange<'_> {
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             if upload.ended() {
-                deadlines.start(Instant::now());
+                deadlines.request_ended(Instant::now());
             }
-            let armed = arm(timer.as_mut(), deadlines.next());
+            let next = deadlines.next();
+            arm(timer.as_mut(), next);
             let turn = {
                 let (ended, room) = (upload.ended(), &*upload);
                 let mut downstream = pin!(async {
@@ -152,7 +154,7 @@ impl Exchange<'_> {
                     if let Poll::Ready(gone) = response.poll_gone(cx) {
                         return Poll::Ready(Turn::Gone(gone));
                     }
-                    if armed { timer.as_mut().poll(cx).map(|()| Turn::Timer) } else { Poll::Pending }
+                    expired(timer.as_mut(), next, cx).map(Turn::Timer)
                 })
                 .await
             };
@@ -163,13 +165,20 @@ impl Exchange<'_> {
                 }
                 Turn::Frame(Some(Err(error))) => return Ended::Broken(error),
                 Turn::Frame(Some(Ok(frame))) => {
+                    deadlines.moved(true, Instant::now());
                     if self.deliver(frame, response, body.is_end_stream()) {
                         return Ended::Complete;
                     }
                 }
-                Turn::Piece(Ok(piece)) => upload.accept(piece),
+                Turn::Piece(Ok(piece)) => {
+                    deadlines.moved(false, Instant::now());
+                    upload.accept(piece);
+                    if !upload.ended() && request.is_done() {
+                        upload.accept(Piece::End);
+                    }
+                }
                 Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
-                Turn::Timer => return Ended::Timeout,
+                Turn::Timer(expired) => return Ended::Expired(expired),
             }
         }
     }
@@ -228,10 +237,10 @@ impl Exchange<'_> {
                 self.record.details = details.into();
                 session.halves().1.abort();
             }
-            Ended::Timeout => {
+            Ended::Expired(expired) => {
                 forwarding.upload.fail();
-                self.record.flag(ResponseFlag::UT);
-                self.record.details = Failure::response_timeout().details;
+                let failure = expired.failure(forwarding.upload.ended());
+                self.record.failed(&failure);
                 session.halves().1.abort();
             }
             Ended::Gone(gone) => {

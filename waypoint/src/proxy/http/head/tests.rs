@@ -57,6 +57,7 @@ fn targets_and_authorities() {
     check("GET / HTTP/1.1\r\nHost: u@h\r\n\r\n", Err((400, "http.invalid_authority")));
     check("GET / HTTP/1.1\r\nHost: h/x\r\n\r\n", Err((400, "http.invalid_authority")));
     check("GET / HTTP/1.0\r\nHost: h\r\n\r\n", Err((426, "low_version")));
+    check("get / HTTP/1.1\r\nHost: h\r\n\r\n", Err((400, "http1.codec_error")));
 }
 
 #[test]
