@@ -47,7 +47,7 @@ fn every_stream_is_understood() {
 #[test]
 fn nothing_is_refused_without_cause() {
     for name in ALL.iter().filter(|name| !name.starts_with("20-")) {
-        let snapshot = Stream::open(name).to_end();
+        let snapshot = Stream::open(name).played_out();
         let listener = snapshot.main_internal.as_ref().unwrap();
         for chain in listener.chains.values() {
             assert!(!matches!(chain.body, ChainBody::Refused(_)), "{name}: {chain:?}");
@@ -85,7 +85,7 @@ fn subscriptions_follow_clusters() {
 }
 
 fn check(scenario: &str, expect: &Expect) {
-    expect.assert_eq(&describe::snapshot(&Stream::open(scenario).to_end()));
+    expect.assert_eq(&describe::snapshot(&Stream::open(scenario).played_out()));
 }
 
 #[test]

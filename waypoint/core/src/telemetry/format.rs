@@ -48,7 +48,6 @@ pub fn header(format: &Format, record: &RequestRecord<'_>) -> String {
 
 fn push(value: &Evaluated<'_>, out: &mut String) {
     match value {
-        Evaluated::Text(text) if text.is_empty() => out.push('-'),
         Evaluated::Text(text) => out.push_str(text),
         Evaluated::Number(number) => {
             let _ = write!(out, "{number}"); // writing to a String cannot fail

@@ -92,6 +92,12 @@ fn chain_name(action: &xds_core::TypedExtensionConfig) -> Result<Arc<str>> {
 
 fn filter_state_key(input: &protobuf::Any) -> Result<String> {
     let input: super::pb::network_inputs::FilterStateInput = wire::unpack(input, &mut Warnings::default())?;
+    if !input.field.is_empty() {
+        return Err(Problem::unsupported(
+            "unsupported_matcher",
+            format!("filter_state:{}:{}", input.key, input.field),
+        ));
+    }
     Ok(input.key)
 }
 

@@ -74,7 +74,8 @@ fn main_internal(
     for (index, part) in cut.parts.iter().enumerate() {
         let chain = chain(part, extensions, previous, warnings).at_index("filter_chains", index)?;
         if let Some(twin) = chains.insert(chain.name.clone(), chain) {
-            return Err(Problem::invalid(format_args!("two chains are named {}", twin.name)));
+            return Err(Problem::invalid(format_args!("two chains are named {}", twin.name)))
+                .at_index("filter_chains", index);
         }
     }
     let mut refused = Vec::new();

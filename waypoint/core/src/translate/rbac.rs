@@ -69,7 +69,7 @@ fn rules(rules: &pb::Rbac, warnings: &mut Warnings) -> Result<RbacRules> {
 }
 
 fn policy(name: &str, policy: &pb::Policy) -> Result<RbacPolicy> {
-    if policy.condition.is_some() || policy.checked_condition.is_some() {
+    if policy.condition.is_some() || policy.checked_condition.is_some() || policy.cel_config.is_some() {
         return Err(Problem::unsupported("unsupported_rule", "condition"));
     }
     let here = |field: &str| format!("policies[{name}].{field}");

@@ -45,7 +45,7 @@ impl Stream {
         panic!("no response of {kind}");
     }
 
-    pub(crate) fn to_end(mut self) -> Arc<Snapshot> {
+    pub(crate) fn played_out(mut self) -> Arc<Snapshot> {
         while self.next_response().is_some() {}
         self.store.snapshot()
     }
