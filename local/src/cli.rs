@@ -49,7 +49,7 @@ fn run(verb: Verb) -> anyhow::Result<i32> {
             return follow(ask(&Request::Label { target, set, remove })?);
         }
         Verb::Get(get) => return self::get(&socket, &get),
-        Verb::Ps => show::everything(&socket)?,
+        Verb::Ps => std::io::stdout().write_all(show::everything(&socket)?.as_bytes())?,
         Verb::Restart(restart) => {
             let target = args::slashed(&restart.target, &restart.namespace)?;
             let code = follow(ask(&Request::Restart { target: target.clone() })?)?;

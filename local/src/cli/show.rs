@@ -191,15 +191,13 @@ fn aligned(table: &[Vec<String>]) -> String {
 }
 
 /// What `ps` and `up` show.
-#[allow(clippy::print_stdout)] // it is what the command is for
-pub(super) fn everything(socket: &Path) -> anyhow::Result<()> {
+pub(super) fn everything(socket: &Path) -> anyhow::Result<String> {
     let get = |kind: &str| {
         let request =
             Request::Get { kind: kind.to_owned(), name: None, namespace: None, selector: Vec::new() };
         objects(send(socket, &request, &[])?)
     };
-    print!("{}", overview(&get("pods")?, &get("services")?, &get("gateways")?));
-    Ok(())
+    Ok(overview(&get("pods")?, &get("services")?, &get("gateways")?))
 }
 
 fn overview(pods: &[Object], services: &[Object], gateways: &[Object]) -> String {

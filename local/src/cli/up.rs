@@ -2,6 +2,7 @@
 //! (`node`) runs the agent in namespaces of its own. What ends the outer half ends the inner one, and with it everything.
 #![allow(unsafe_code)] // inherited descriptors are plain numbers on the command line
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -148,9 +149,9 @@ async fn end(mut child: NodeChild, code: i32) -> anyhow::Result<i32> {
     Ok(code)
 }
 
-#[allow(clippy::print_stdout)] // progress is what the terminal is for
+/// Whoever read our output may have gone away (`fairway up | head`); the mesh stays.
 fn say(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn exec_command(text: &str, folder: &Path, url: &str) -> anyhow::Result<tokio::process::Command> {
@@ -209,7 +210,7 @@ fn bring_up(start: &Start, timeout: u64, no_mesh: bool) -> anyhow::Result<()> {
     }
     tell("everything is ready");
     say("");
-    show::everything(&socket)?;
+    say(show::everything(&socket)?.trim_end());
     say(&format!("\n{}/productpage", start.url)
         .replace("/productpage", if has_page(start) { "/productpage" } else { "/" }));
     Ok(())

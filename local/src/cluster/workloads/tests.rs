@@ -22,7 +22,7 @@ fn pods(store: &Store) -> Vec<Object> {
 fn make_ready(store: &mut Store) {
     for pod in pods(store).iter().filter(|p| !p.is_terminating()) {
         store.edit(&pod.key, |p| {
-            p.json["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}])
+            p.json["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
         });
     }
 }

@@ -27,7 +27,8 @@ fn reasons(root: bool, max: Option<&str>, apparmor: Option<&str>, debian: Option
     if root {
         said += ". We are root but lack CAP_SYS_ADMIN, or a seccomp profile forbids it; a container needs --privileged";
     } else if said.is_empty() {
-        said += ". No known setting forbids it, perhaps a seccomp profile does (containers); as root it may work";
+        said +=
+            ". No known setting forbids it, perhaps a seccomp profile does (containers); as root it may work";
     }
     said
 }
