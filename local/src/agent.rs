@@ -5,6 +5,7 @@
 //! are no locks. What takes time runs in tasks of its own and comes back as an event.
 
 mod feed;
+mod heard;
 mod objects;
 mod pods;
 mod programs;
@@ -60,10 +61,19 @@ pub(crate) type Replies = mpsc::UnboundedSender<Reply>;
 pub(crate) enum Event {
     Call(Call),
     Pod(PodEvent),
-    Created { uid: String, outcome: Result<pods::Created, String> },
-    Captured { uid: String, captured: bool, outcome: Result<(), String> },
+    Created {
+        uid: String,
+        outcome: Result<pods::Created, String>,
+    },
+    Captured {
+        uid: String,
+        captured: bool,
+        outcome: Result<(), String>,
+    },
     Istiod(istiod::Event),
     ZtunnelConnections(usize),
+    /// Whether every proxy knows all that is ready.
+    Heard(bool),
     Retry,
 }
 
@@ -246,6 +256,7 @@ impl Agent {
             Event::Captured { uid, captured, outcome } => self.pod_captured(&uid, captured, outcome),
             Event::Istiod(event) => self.hear(event),
             Event::ZtunnelConnections(number) => self.ztunnels = number,
+            Event::Heard(heard) => self.heard(heard),
             Event::Retry => {}
         }
     }

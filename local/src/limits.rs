@@ -69,3 +69,9 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 pub const ENDPOINTS_SETTLE: Duration = Duration::from_millis(700);
 /// How long a captured pod waits for ztunnel before it is tried again.
 pub const POD_RETRY: Duration = Duration::from_millis(500);
+/// Between two questions to the proxies whether they have heard of what is ready.
+pub const PROXY_ASK_AGAIN: Duration = Duration::from_millis(50);
+/// For a proxy's answer to one.
+pub const PROXY_DEADLINE: Duration = Duration::from_secs(2);
+/// A ztunnel's dump of a full node is some 2 MiB.
+pub const PROXY_ANSWER_MAX: usize = 64 << 20;

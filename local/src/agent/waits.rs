@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Agent, Event, Replies, Said};
+use super::{Agent, Event, Replies, Said, heard};
 use crate::cluster::gateway::is_managed_waypoint;
 use crate::cluster::workloads::{WORKLOADS, is_ready, replicas};
 use crate::cluster::{Store, status};
 use crate::control::{Reply, WaitFor};
+use crate::limits::PROXY_ASK_AGAIN;
 use crate::manifest::kinds::{GATEWAY, POD};
 use crate::manifest::{Key, Object};
 
@@ -19,6 +20,15 @@ pub(super) struct Waiting {
     deadline: Instant,
     replies: Replies,
     said: Said,
+    proxies: Proxies,
+}
+
+/// What the proxies know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proxies {
+    Unknown,
+    Asked,
+    Heard,
 }
 
 enum What {
@@ -39,7 +49,13 @@ impl Agent {
                 What::Gone(targets.iter().filter_map(|t| self.resolve(t).ok()).collect())
             }
         };
-        self.waits.push(Waiting { what, deadline: Instant::now() + patience, replies, said: Said::new() });
+        self.waits.push(Waiting {
+            what,
+            deadline: Instant::now() + patience,
+            replies,
+            said: Said::new(),
+            proxies: Proxies::Unknown,
+        });
         let events = self.events.clone();
         tokio::spawn(async move {
             tokio::time::sleep(patience + Duration::from_millis(10)).await;
@@ -67,7 +83,15 @@ impl Agent {
         let missing = match &waiting.what {
             What::Everything => {
                 self.tell_progress(waiting);
-                self.missing()
+                let mut missing = self.missing();
+                if self.mesh && missing.is_empty() && waiting.proxies != Proxies::Heard {
+                    if waiting.proxies == Proxies::Unknown {
+                        self.ask_proxies();
+                        waiting.proxies = Proxies::Asked;
+                    }
+                    missing.push("the proxies have not heard of all that is ready".to_owned());
+                }
+                missing
             }
             What::Rollout(key) => {
                 self.store.get(key).and_then(|w| rollout_missing(&self.store, w)).into_iter().collect()
@@ -87,6 +111,23 @@ impl Agent {
         };
         let _ = waiting.replies.send(last); // the client is gone
         false
+    }
+
+    fn ask_proxies(&self) {
+        let (proxies, expected, events) = (self.proxies(), heard::expected(&self.store), self.events.clone());
+        tokio::spawn(async move {
+            let heard = heard::everywhere(proxies, expected).await;
+            if !heard {
+                tokio::time::sleep(PROXY_ASK_AGAIN).await;
+            }
+            let _ = events.send(Event::Heard(heard)); // the node is ending
+        });
+    }
+
+    pub(super) fn heard(&mut self, heard: bool) {
+        for waiting in self.waits.iter_mut().filter(|w| w.proxies == Proxies::Asked) {
+            waiting.proxies = if heard { Proxies::Heard } else { Proxies::Unknown };
+        }
     }
 
     /// What is not as it should be.
