@@ -118,14 +118,25 @@ retried_503() {
 deny_method() {
   local answer; answer=$(fairway exec -n bookinfo productpage-v1 -- bookinfo load --url $REVIEWS --method DELETE --show-body)
   expect "403" "$(number "$answer" 403)" -eq 1 && expect body "$(grep -c 'RBAC: access denied' <<<"$answer")" -ge 1 &&
-    status_of productpage-v1 $REVIEWS 200
+    status_of productpage-v1 $REVIEWS 200 &&
+    logged bookinfo waypoint '"DELETE /reviews/1 .* 403 - rbac_access_denied_matched_policy'
 }
 deny_account() { status_of stranger $REVIEWS 403 || { say "not 403"; return 1; }; }
+
+logged() { # NAMESPACE POD PATTERN: its log says so, if not at once then soon
+  local n
+  for n in {1..50}; do
+    fairway logs -n "$1" "$2" --tail 20 | grep -q "$3" && return
+    sleep 0.1
+  done
+  say "the log of $2 does not say $3"; return 1
+}
 
 pod_ip() { fairway get pods -n bookinfo -l "$1" -o wide | awk 'NR > 1 && /Running/ {for (i = 1; i <= NF; i++) if ($i ~ /^10\.244\./) {print $i; exit}}'; }
 deny_l4() {
   local out; out=$(load curl --url "http://$(pod_ip app=reviews,version=v1):9080/reviews/1")
-  expect "failed without an answer" "$(number "$out" failed)" -eq 1
+  expect "failed without an answer" "$(number "$out" failed)" -eq 1 &&
+    logged istio-system ztunnel 'explicitly denied by: bookinfo/reviews-only-through-waypoint'
 }
 
 no_plaintext() {

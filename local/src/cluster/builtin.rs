@@ -7,7 +7,8 @@ use super::addresses::{ISTIOD_VIP, NODE, NODE_NAME};
 use super::endpoints::SERVICE_LABEL;
 use crate::manifest::Object;
 use crate::manifest::kinds::{
-    DAEMON_SET, DEPLOYMENT, ENDPOINT_SLICE, NAMESPACE, NODE as NODE_KIND, SERVICE, SERVICE_ACCOUNT,
+    CONFIG_MAP, DAEMON_SET, DEPLOYMENT, ENDPOINT_SLICE, NAMESPACE, NODE as NODE_KIND, SERVICE,
+    SERVICE_ACCOUNT,
 };
 
 pub const ISTIO_SYSTEM: &str = "istio-system";
@@ -47,6 +48,7 @@ pub fn objects(machine: Machine, mesh: bool) -> Vec<Object> {
     ];
     if mesh {
         list.push(Object::ours(&SERVICE_ACCOUNT, ISTIO_SYSTEM, "ztunnel", json!({})));
+        list.push(mesh_config());
         list.extend(istiod());
         list.push(ztunnel());
     }
@@ -71,6 +73,17 @@ fn node(machine: Machine) -> Object {
                 "capacity": capacity, "allocatable": capacity,
                 "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]},
         }),
+    )
+}
+
+/// What the demo profile adds to the chart's defaults: without it no waypoint writes an access log, and nobody learns why a
+/// request was denied.
+fn mesh_config() -> Object {
+    Object::ours(
+        &CONFIG_MAP,
+        ISTIO_SYSTEM,
+        "istio",
+        json!({"data": {"mesh": "accessLogFile: /dev/stdout\n"}}),
     )
 }
 
