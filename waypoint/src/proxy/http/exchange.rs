@@ -99,10 +99,9 @@ impl Exchange<'_> {
         session: &mut S,
     ) -> Result<(Request, Plan), Refusal> {
         let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
-        let metadata = waypoint_core::model::metadata::DynamicMetadata::default();
         let chain = self.chain.clone();
-        let request = self.filter(request, &chain, &metadata, session).await?;
-        let view = request.view(self.connection.tunnel.view(&metadata));
+        let request = self.filter(request, &chain, session).await?;
+        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
         let chosen = choose(&chain.routes, &view).ok_or_else(Failure::route_not_found)?;
         self.record.route = Some(chosen.route.name.clone());
         self.route = Some(chosen.route.clone());
@@ -115,11 +114,10 @@ impl Exchange<'_> {
         &mut self,
         mut request: Request,
         chain: &Arc<HttpChain>,
-        metadata: &waypoint_core::model::metadata::DynamicMetadata,
         session: &mut S,
     ) -> Result<Request, Refusal> {
         for filter in &chain.filters {
-            match self.apply(filter, &mut request, metadata) {
+            match self.apply(filter, &mut request) {
                 FilterVerdict::Continue => {}
                 FilterVerdict::Delay(delay, then) => {
                     filters::wait(delay, session).await.map_err(|_| Refusal::Gone)?;

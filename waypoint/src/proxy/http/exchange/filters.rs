@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
 use waypoint_core::model::http_chain::HttpFilter;
-use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
 use waypoint_core::policy::{fault, rbac};
@@ -24,16 +23,11 @@ pub(super) enum FilterVerdict {
 }
 
 impl Exchange<'_> {
-    pub(super) fn apply(
-        &mut self,
-        filter: &HttpFilter,
-        request: &mut Request,
-        metadata: &DynamicMetadata,
-    ) -> FilterVerdict {
+    pub(super) fn apply(&mut self, filter: &HttpFilter, request: &mut Request) -> FilterVerdict {
         match filter {
-            HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request, metadata),
-            HttpFilter::Fault => self.inject_fault(request, metadata),
-            HttpFilter::Cors => self.check_cors(request, metadata),
+            HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request),
+            HttpFilter::Fault => self.inject_fault(request),
+            HttpFilter::Cors => self.check_cors(request),
             HttpFilter::ClientIdentityXfcc => {
                 self.tell_client_identity(request);
                 FilterVerdict::Continue
@@ -47,21 +41,16 @@ impl Exchange<'_> {
         }
     }
 
-    fn check_rbac(
-        &mut self,
-        policy: &Arc<Rbac>,
-        request: &Request,
-        metadata: &DynamicMetadata,
-    ) -> FilterVerdict {
-        let decision = rbac::check(policy, &request.view(self.connection.tunnel.view(metadata)));
+    fn check_rbac(&mut self, policy: &Arc<Rbac>, request: &Request) -> FilterVerdict {
+        let decision = rbac::check(policy, &request.view(self.connection.tunnel.view(&self.record.metadata)));
         if let Some(shadow) = &decision.shadow {
             self.record.shadow(&policy.shadow_stat_prefix, shadow.allowed, shadow.policy.clone());
         }
         decision.denied.map_or(FilterVerdict::Continue, |denial| FilterVerdict::Refuse(denial.failure()))
     }
 
-    fn inject_fault(&mut self, request: &Request, metadata: &DynamicMetadata) -> FilterVerdict {
-        let view = request.view(self.connection.tunnel.view(metadata));
+    fn inject_fault(&mut self, request: &Request) -> FilterVerdict {
+        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
         let chain = self.chain.clone();
         let Some(chosen) = choose(&chain.routes, &view) else { return FilterVerdict::Continue };
         let Some(fault) = &chosen.route.fault else { return FilterVerdict::Continue };
@@ -80,8 +69,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn check_cors(&mut self, request: &Request, metadata: &DynamicMetadata) -> FilterVerdict {
-        let view = request.view(self.connection.tunnel.view(metadata));
+    fn check_cors(&mut self, request: &Request) -> FilterVerdict {
+        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
         let chain = self.chain.clone();
         let route = choose(&chain.routes, &view).map(|chosen| chosen.route);
         let Some(rules) = route.and_then(|route| route.cors.as_ref()) else { return FilterVerdict::Continue };

@@ -51,7 +51,8 @@ pub struct Record {
     first_byte: Option<Duration>,
     pub bytes_received: u64,
     pub bytes_sent: u64,
-    metadata: DynamicMetadata,
+    /// What filters tell later filters, routes and the access log.
+    pub metadata: DynamicMetadata,
     pub suppress_envoy: bool,
     pub include_attempt_count: bool,
     pub close_after: bool,
