@@ -17,11 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `envoy-types` ships the descriptor set its code was generated from, but exports no constant for it.
+/// `envoy-types` ships the descriptor set its code was generated from, but exports no constant for it. Not `--offline`:
+/// `metadata` wants every locked package on disk, also those that this build has no use for and did not download.
 fn envoy_descriptors() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
     let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &env::var("TARGET")?])
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &env::var("TARGET")?])
         .arg("--manifest-path")
         .arg(manifest)
         .output()?;
