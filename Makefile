@@ -8,7 +8,7 @@ GO_FLAGS      := -trimpath -ldflags '-s -w'
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh
+.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh goldens
 
 demo: build ## Bookinfo behind our ztunnel and waypoint; prints a URL; Ctrl-C removes everything
 	$(BIN)/fairway up examples/bookinfo
@@ -32,6 +32,9 @@ test-go:
 
 test-mesh: build
 	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
+
+goldens: istiod ## what istiod sends in conformance/goldens' scenarios, recorded anew
+	conformance/goldens/record $(BIN)/fairway-istiod
 
 lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	cargo fmt --all --check

@@ -1,5 +1,5 @@
-//! Streams istiod sent a ztunnel, applied response by response; after each step the state is compared with the file beside
-//! the stream. `UPDATE_EXPECT=1 cargo test` rewrites the files: read the difference before keeping it.
+//! Streams istiod sent a ztunnel, applied response by response; after each step the state is compared with
+//! `goldens/SCENARIO.txt`. `UPDATE_EXPECT=1 cargo test` rewrites the files: read the difference before keeping it.
 #![allow(clippy::unwrap_used)] // the functions the tests share panic as the tests would
 
 use expect_test::expect_file;
@@ -77,7 +77,8 @@ fn responses(path: &Path) -> Vec<DeltaDiscoveryResponse> {
 }
 
 fn replay(name: &str) {
-    let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let stream = package.join("../conformance/goldens").join(name).join("ztunnel/stream.binpb");
     let store = Arc::new(Store::new(Snapshot::new("node-a")));
     let (removed, mut gone) = mpsc::unbounded_channel();
     let mut updates =
@@ -91,7 +92,7 @@ fn replay(name: &str) {
             }
         }
     };
-    for response in responses(&goldens.join(format!("{name}.binpb"))) {
+    for response in responses(&stream) {
         if response.type_url == STEP {
             finish(&mut step, Some(response.system_version_info.clone()));
         } else {
@@ -100,7 +101,7 @@ fn replay(name: &str) {
         }
     }
     finish(&mut step, None);
-    expect_file![goldens.join(format!("{name}.txt"))].assert_eq(&out);
+    expect_file![package.join(format!("tests/goldens/{name}.txt"))].assert_eq(&out);
 }
 
 #[test]

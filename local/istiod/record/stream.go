@@ -22,8 +22,8 @@ const markerType = typePrefix + "render.StepMarker"
 // and differs between runs.
 var unordered = []string{clusterType, endpointType, addressType, workloadType, authzType, secretType}
 
-// Save writes the stream into dir: stream.binpb (length-delimited responses) and stream.json (requests
-// too), or, compact, counts.json instead of the latter.
+// Save writes the stream into dir: stream.binpb (length-delimited responses), node.json (who asked) and
+// stream.json (requests too), or, compact, counts.json instead of the last.
 func (r *Recorder) Save(dir string, compact bool) error {
 	events, err := r.Events()
 	if err != nil {
@@ -37,6 +37,9 @@ func (r *Recorder) Save(dir string, compact bool) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "stream.binpb"), binary, 0o644); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(dir, "node.json"), expanded(r.node)); err != nil {
 		return err
 	}
 	if compact {

@@ -42,7 +42,7 @@ func recordCommand() *cobra.Command {
 	c.Flags().StringVar(&o.Out, "out", "", "output directory")
 	c.Flags().StringArrayVar(&o.Proxies, "proxy", nil, "waypoint/NS/NAME, gateway/NS/NAME or ztunnel; repeatable (default: all)")
 	c.Flags().DurationVar(&o.Quiet, "quiet", 700*time.Millisecond, "a step is over when nothing arrived for this long")
-	c.Flags().BoolVar(&o.Compact, "compact", false, "write stream.binpb and counts.json only")
+	c.Flags().BoolVar(&o.Compact, "compact", false, "write stream.binpb, node.json and counts.json only")
 	c.Flags().StringVar(&logLevel, "log-level", "none", "istiod's log on stderr: none, error, warn, info, debug")
 	require(c, "in", "out")
 	return c

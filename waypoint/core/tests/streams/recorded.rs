@@ -1,11 +1,33 @@
 //! Plays a recorded stream into a store.
 
 use prost::Message;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::store::{Applied, Snapshot, Store};
 use waypoint_core::translate::update::Update;
 use xds_client::proto::envoy::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/goldens")
+}
+
+/// `stream.binpb` of every waypoint of every scenario.
+pub(crate) fn recordings() -> Vec<PathBuf> {
+    let list = |directory: PathBuf| -> Vec<PathBuf> {
+        let entries =
+            std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+    };
+    let mut found: Vec<_> = list(goldens())
+        .into_iter()
+        .flat_map(list)
+        .filter(|proxy| proxy.file_name().unwrap().to_string_lossy().starts_with("waypoint-"))
+        .map(|proxy| proxy.join("stream.binpb"))
+        .collect();
+    found.sort();
+    found
+}
 
 pub(crate) struct Stream {
     left: Vec<DeltaDiscoveryResponse>,
@@ -13,9 +35,18 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// The stream of the only waypoint of a scenario.
     pub(crate) fn open(scenario: &str) -> Self {
-        let path = format!("{}/tests/goldens/{scenario}/stream.binpb", env!("CARGO_MANIFEST_DIR"));
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut of_waypoints =
+            recordings().into_iter().filter(|path| path.starts_with(goldens().join(scenario)));
+        let path = of_waypoints.next().unwrap_or_else(|| panic!("{scenario} has no waypoint"));
+        assert_eq!(of_waypoints.next(), None, "{scenario} has several waypoints");
+        Self::read(&path)
+    }
+
+    pub(crate) fn read(path: &Path) -> Self {
+        let name = path.display();
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut bytes = bytes.as_slice();
         let mut left = Vec::new();
         while !bytes.is_empty() {
@@ -24,7 +55,7 @@ impl Stream {
                 left.push(response);
             }
         }
-        assert!(!left.is_empty(), "{path} holds no responses");
+        assert!(!left.is_empty(), "{name} holds no responses");
         left.reverse();
         Self { left, store: Store::new("") }
     }
