@@ -12,6 +12,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod rbac;
 pub mod route;
+pub mod routes;
 pub mod workload;
 
 use std::sync::Arc;

@@ -59,7 +59,7 @@ fn nothing_is_refused_without_cause() {
                     .routes
                     .virtual_hosts
                     .iter()
-                    .flat_map(|host| &host.routes)
+                    .flat_map(|host| host.routes.iter())
                     .find(|route| route.refusal.is_some());
                 assert!(refused.is_none(), "{name}: {refused:?}");
             }

@@ -3,6 +3,7 @@
 
 use super::Refusal;
 use super::matcher::{HeaderMatcher, MetadataMatcher, QueryMatcher, StringMatcher};
+use super::routes::Routes;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use regex::bytes::Regex;
@@ -23,7 +24,7 @@ pub struct VirtualHost {
     pub name: Arc<str>,
     pub domains: Vec<Domain>,
     /// First match wins.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Routes,
     /// Towards upstream: `x-envoy-attempt-count`.
     pub include_request_attempt_count: bool,
 }

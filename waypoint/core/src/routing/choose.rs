@@ -17,7 +17,7 @@ pub struct Chosen<'a> {
 #[must_use]
 pub fn choose<'a>(table: &'a RouteTable, request: &RequestView<'_>) -> Option<Chosen<'a>> {
     let virtual_host = virtual_host(&table.virtual_hosts, request.authority)?;
-    let route = virtual_host.routes.iter().find(|route| matches(&route.matcher, request))?;
+    let route = virtual_host.routes.first(request.path.path(), |route| matches(&route.matcher, request))?;
     Some(Chosen { virtual_host, route })
 }
 

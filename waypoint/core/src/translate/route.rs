@@ -88,7 +88,8 @@ fn virtual_host(
         route.refusal = route.refusal.or_else(|| refusal.clone());
         Ok(Arc::new(route))
     });
-    Ok(VirtualHost { routes: routes.collect::<Result<_>>()?, name, domains, include_request_attempt_count })
+    let routes = routes.collect::<Result<Vec<_>>>()?.into();
+    Ok(VirtualHost { routes, name, domains, include_request_attempt_count })
 }
 
 fn domain(text: &str) -> Domain {

@@ -109,7 +109,11 @@ fn body(body: &ChainBody, out: &mut String) {
                     rbac(one, out);
                 }
             }
-            http.routes.virtual_hosts.iter().flat_map(|host| &host.routes).for_each(|one| route(one, out));
+            http.routes
+                .virtual_hosts
+                .iter()
+                .flat_map(|host| host.routes.iter())
+                .for_each(|one| route(one, out));
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::model::matcher::{HeaderKey, HeaderMatcher, HeaderValueMatcher, QueryM
 use crate::model::route::{HeaderMutations, RouteAction};
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
+use proptest::prelude::*;
 
 fn route(name: &str, matcher: RouteMatch) -> Arc<Route> {
     Arc::new(Route {
@@ -31,7 +32,7 @@ fn table(hosts: Vec<(&str, Vec<Domain>)>) -> RouteTable {
         .map(|(name, domains)| VirtualHost {
             name: name.into(),
             domains,
-            routes: vec![route("all", on(PathMatch::Any))],
+            routes: vec![route("all", on(PathMatch::Any))].into(),
             include_request_attempt_count: false,
         })
         .collect();
@@ -122,7 +123,8 @@ fn all_conditions_must_hold_and_the_first_route_wins() {
         route("grpc", grpc),
         route("rest", on(PathMatch::Any)),
         route("late", on(PathMatch::Any)),
-    ];
+    ]
+    .into();
     let grpc = || Sample::get("/").header("content-type", "application/grpc");
     for (sample, expect) in [
         (Sample::get("/?color=red").header("x-tenant", "a"), "both"),
@@ -132,5 +134,39 @@ fn all_conditions_must_hold_and_the_first_route_wins() {
         (Sample::get("/").header("content-type", "application/grpc-web"), "rest"),
     ] {
         assert_eq!(&*choose(&table, &sample.view()).unwrap().route.name, expect);
+    }
+}
+
+/// Paths that overlap: every kind of match, whole segments and parts of them, long enough that lengths repeat.
+fn matchers() -> impl Strategy<Value = PathMatch> {
+    let text = || "(/[ab]{0,2}){1,3}";
+    prop_oneof![
+        Just(PathMatch::Any),
+        (text(), any::<bool>())
+            .prop_map(|(path, ignore_case)| PathMatch::Exact { path: path.into(), ignore_case }),
+        (text(), any::<bool>())
+            .prop_map(|(prefix, ignore_case)| PathMatch::Prefix { prefix: prefix.into(), ignore_case }),
+        (text(), any::<bool>()).prop_map(|(prefix, ignore_case)| PathMatch::SegmentPrefix {
+            prefix: prefix.into(),
+            ignore_case
+        }),
+        text().prop_map(|pattern| PathMatch::Regex(compile(&pattern).unwrap())),
+    ]
+}
+
+proptest! {
+    /// The index leaves out only what cannot match, and keeps the order.
+    #[test]
+    fn many_routes_are_searched_as_if_one_by_one(
+        paths in proptest::collection::vec(matchers(), 17..60), path in "(/[abA]{0,3}){1,4}"
+    ) {
+        let routes: Vec<_> =
+            paths.into_iter().enumerate().map(|(index, path)| route(&index.to_string(), on(path))).collect();
+        let sample = Sample::get(&path);
+        let view = sample.view();
+        let scanned = routes.iter().find(|route| matches(&route.matcher, &view)).map(|route| route.name.clone());
+        let mut table = table(vec![("any", vec![Domain::Any])]);
+        table.virtual_hosts[0].routes = routes.into();
+        prop_assert_eq!(choose(&table, &view).map(|chosen| chosen.route.name.clone()), scanned);
     }
 }
