@@ -146,6 +146,7 @@ pub(super) struct Configurator {
 
 impl Handler for Configurator {
     fn apply(&mut self, response: &DeltaDiscoveryResponse) -> Vec<Rejection> {
+        let begin = Instant::now();
         let mut store = self.configuration.lock();
         let applied = store.apply(&Update::of(response), self.configuration.started.elapsed());
         for (name, warning) in &applied.warnings {
@@ -159,6 +160,7 @@ impl Handler for Configurator {
         if applied.changed {
             self.configuration.publish(&store);
         }
+        tell_push(response, begin.elapsed());
         if store.ready()
             && let Some(unready) = self.unready.take()
         {
@@ -190,6 +192,18 @@ impl Handler for Configurator {
         if connected {
             tracing::info!("connected to istiod");
         }
+    }
+}
+
+/// Envoy tells of clusters and listeners too, and not of endpoints, which change all the time.
+fn tell_push(response: &DeltaDiscoveryResponse, took: Duration) {
+    let kind = response.type_url.rsplit('.').next().unwrap_or_default();
+    let (resources, removed) = (response.resources.len(), response.removed_resources.len());
+    match response.type_url.as_str() {
+        type_url::CLUSTER | type_url::LISTENER => {
+            tracing::info!(kind, resources, removed, ?took, "configuration applied");
+        }
+        _ => tracing::debug!(kind, resources, removed, ?took, "configuration applied"),
     }
 }
 
