@@ -1,6 +1,6 @@
 //! The server's side of one HBONE connection.
 //!
-//! Invariants: only CONNECT gets further than a 400; a peer that does not answer PINGs is dropped; after a drain began the
+//! Invariants: only CONNECT gets further than a 404, Envoy's and ztunnel's answer; a peer that does not answer PINGs is dropped; after a drain began the
 //! connection takes what the peer had already sent, refuses the rest with GOAWAY, and ends with its last stream.
 
 use crate::hbone::deferred::{Deferred, DeferredFlush};
@@ -215,7 +215,7 @@ where
         if request.method() == Method::CONNECT && request.uri().authority().is_some() {
             (self.on_connect)(ConnectStream { request, respond, peer: Arc::clone(&self.peer) });
         } else {
-            let _ = respond.send_response(answer(StatusCode::BAD_REQUEST, HeaderMap::new()), true);
+            let _ = respond.send_response(answer(StatusCode::NOT_FOUND, HeaderMap::new()), true);
         }
     }
 }

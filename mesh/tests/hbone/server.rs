@@ -35,7 +35,7 @@ async fn only_connect_is_served() {
     let rig = Rig::start().await;
     let (mut requests, connection) = h2::client::handshake(dial(&rig).await).await.unwrap();
     let driving = tokio::spawn(connection);
-    for (method, expect) in [(Method::GET, 400), (Method::POST, 400), (Method::OPTIONS, 400)] {
+    for (method, expect) in [(Method::GET, 404), (Method::POST, 404), (Method::OPTIONS, 404)] {
         let request = Request::builder().method(method).uri("https://10.0.0.1/").body(()).unwrap();
         let (response, _send) = requests.send_request(request, true).unwrap();
         assert_eq!(within(response).await.unwrap().status(), expect);

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use waypoint_core::balance::Avoid;
 use waypoint_core::model::cluster::UpstreamProtocol;
 use waypoint_core::routing::plan::MirrorPlan;
 use waypoint_core::store::Snapshot;
@@ -61,7 +62,8 @@ async fn send(
 ) -> Option<()> {
     let (snapshot, entry) = cluster::ready(worker, snapshot, &plan.cluster).await?;
     let _permit = entry.breakers.request()?;
-    let choice = cluster::choose((&entry, &snapshot), target, None, &[], &mut worker.dice()).ok()?;
+    let choice =
+        cluster::choose((&entry, &snapshot), target, None, Avoid::default(), &mut worker.dice()).ok()?;
     let _active = choice.host.as_ref().map(|host| host.begin());
     let http2 = entry.cluster.protocol == UpstreamProtocol::Http2;
     let mut request = prepared.into_request(http2, body);

@@ -80,7 +80,7 @@ async fn open(
     let mut tried = Vec::new();
     loop {
         let target = connection.tunnel.target;
-        let choice = cluster::choose((&entry, &snapshot), target, hash, &tried, &mut dice)?;
+        let choice = cluster::choose((&entry, &snapshot), target, hash, (&tried).into(), &mut dice)?;
         record.upstream = Some(choice.destination.clone());
         let active = choice.host.as_ref().map(|host| host.begin());
         match worker.transport.connect(&choice.destination, &entry.cluster).await {

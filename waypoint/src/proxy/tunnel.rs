@@ -17,7 +17,7 @@ use mesh::hbone::{ConnectStream, TunnelStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use waypoint_core::model::listener::{ApplicationProtocol, ChainBody, FilterChain};
 use waypoint_core::model::metadata::DynamicMetadata;
@@ -251,7 +251,11 @@ async fn read_codec(mut stream: InnerStream) -> Option<(InnerStream, bool)> {
             return Some((stream.unread(seen.freeze()), true));
         }
         if stream.read_buf(&mut seen).await.ok()? == 0 {
-            return (!seen.is_empty()).then(|| (stream.unread(seen.freeze()), false));
+            if seen.is_empty() {
+                let _ = stream.shutdown().await; // a tunnel nobody used ends as quietly as it was opened
+                return None;
+            }
+            return Some((stream.unread(seen.freeze()), false));
         }
     }
 }

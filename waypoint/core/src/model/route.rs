@@ -280,6 +280,8 @@ pub enum HashPolicy {
         name: Box<str>,
         ttl: Option<Duration>,
         path: Box<str>,
+        /// Further attributes as they stand in `set-cookie`: `; SameSite=Lax; Secure`, or nothing.
+        attributes: Box<str>,
         terminal: bool,
     },
     SourceIp {

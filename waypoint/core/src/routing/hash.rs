@@ -30,10 +30,10 @@ pub fn hash(policies: &[HashPolicy], request: &RequestView<'_>, dice: &mut Dice)
                 query::first_value(request.path.query(), name).map(|value| xxh64(value.as_bytes(), 0)),
                 *terminal,
             ),
-            HashPolicy::Cookie { name, ttl, path, terminal } => {
+            HashPolicy::Cookie { name, ttl, path, attributes, terminal } => {
                 let (piece, set) = match cookie(request, name) {
                     Some(value) => (Some(xxh64(value.as_bytes(), 0)), None),
-                    None => ttl.map(|ttl| make_cookie(name, ttl, path, dice.draw())).unzip(),
+                    None => ttl.map(|ttl| make_cookie(name, ttl, (path, attributes), dice.draw())).unzip(),
                 };
                 outcome.set_cookie = outcome.set_cookie.or(set);
                 (piece, *terminal)
@@ -68,7 +68,12 @@ fn cookie<'a>(request: &RequestView<'a>, name: &str) -> Option<&'a str> {
 
 /// Differs from Envoy, which derives the value from the connection's addresses: behind HBONE those are the tunnel's, so
 /// all clients of one node would share an endpoint.
-fn make_cookie(name: &str, ttl: Duration, path: &str, random: u64) -> (u64, HeaderValue) {
+fn make_cookie(
+    name: &str,
+    ttl: Duration,
+    (path, attributes): (&str, &str),
+    random: u64,
+) -> (u64, HeaderValue) {
     let value = format!("{random:016x}");
     let mut cookie = format!("{name}=\"{value}\"");
     // Envoy: zero makes a session cookie.
@@ -78,6 +83,7 @@ fn make_cookie(name: &str, ttl: Duration, path: &str, random: u64) -> (u64, Head
     if !path.is_empty() {
         cookie.push_str(&format!("; Path={path}"));
     }
+    cookie.push_str(attributes);
     cookie.push_str("; HttpOnly");
     let header = HeaderValue::try_from(cookie).unwrap_or_else(|_| HeaderValue::from_static(""));
     (xxh64(value.as_bytes(), 0), header)

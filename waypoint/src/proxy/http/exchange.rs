@@ -16,6 +16,7 @@ mod upload;
 use self::filters::FilterVerdict;
 use self::record::Record;
 use self::request::Request;
+use super::head::{Refused, messaging_violation};
 use super::reply;
 use super::session::{Gone, RequestHead, Response as _, ResponseHead, Session};
 use crate::proxy::connection::Connection;
@@ -56,7 +57,7 @@ pub struct Exchange<'c> {
 /// Runs one request. `head` is what the session's own checks made of it.
 pub async fn run<S: Session>(
     session: &mut S,
-    head: Result<RequestHead, Failure>,
+    head: Result<RequestHead, Refused>,
     has_body: bool,
     connection: &Connection,
     (snapshot, chain): (Arc<Snapshot>, Arc<HttpChain>),
@@ -68,6 +69,7 @@ pub async fn run<S: Session>(
         Ok((request, plan)) => exchange.carry_out(session, request, plan, has_body).await,
         Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
         Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
+        Err(Refusal::Reset(failure)) => exchange.reset(session, &failure),
         Err(Refusal::Gone) => exchange.gone(session, Gone::Reset),
     };
     if let After::Done = after {
@@ -81,8 +83,19 @@ pub enum Refusal {
     Answer(Failure),
     /// A ready answer, e.g. a preflight's.
     Head(Box<ResponseHead>, &'static str),
+    /// Not even an answer.
+    Reset(Failure),
     /// The client left.
     Gone,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Answer(failure) => Self::Answer(failure),
+            Refused::Reset(failure) => Self::Reset(failure),
+        }
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -95,7 +108,7 @@ impl Exchange<'_> {
     /// Checks, filters and route: everything before an upstream is touched.
     async fn decide<S: Session>(
         &mut self,
-        head: Result<RequestHead, Failure>,
+        head: Result<RequestHead, Refused>,
         session: &mut S,
     ) -> Result<(Request, Plan), Refusal> {
         let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
@@ -208,6 +221,7 @@ impl Exchange<'_> {
     /// The client is no longer there to answer to.
     pub fn gone<S: Session>(&mut self, session: &mut S, how: Gone) -> After {
         match how {
+            Gone::Protocol if self.record.is_http2() => return self.reset(session, &messaging_violation()),
             Gone::Protocol if self.record.status.is_none() => {
                 return self.answer(session, &Failure::codec_error());
             }
@@ -218,7 +232,20 @@ impl Exchange<'_> {
                 self.record.details = failure.details;
             }
         }
+        self.abort(session);
+        After::Done
+    }
+
+    /// Ends what was begun so that the client cannot take it for complete.
+    fn abort<S: Session>(&mut self, session: &mut S) {
+        self.record.aborted = true;
         session.halves().1.abort();
+    }
+
+    /// Ends the stream without an answer; the log says why.
+    fn reset<S: Session>(&mut self, session: &mut S, failure: &Failure) -> After {
+        self.record.failed(failure);
+        self.abort(session);
         After::Done
     }
 
@@ -253,7 +280,8 @@ impl Exchange<'_> {
 
     async fn finish<S: Session>(&mut self, session: &mut S) {
         let (_, response) = session.halves();
-        if std::future::poll_fn(|cx| response.poll_drained(cx)).await.is_err() {
+        let drained = std::future::poll_fn(|cx| response.poll_drained(cx)).await;
+        if drained.is_err() && !self.record.aborted {
             self.record.flag(ResponseFlag::DC);
         }
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };

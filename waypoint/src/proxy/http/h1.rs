@@ -1,16 +1,17 @@
-//! An inner HTTP/1 session: Pingora reads and frames requests, we write responses.
+//! An inner HTTP/1 session: Pingora parses and frames requests, we judge their heads before and write responses.
 //!
 //! Pingora's writer would add its own `date` and `connection` and hold bodies with a length back; Envoy does neither.
 //! The reader's judgement whether the connection may be used again is Pingora's, except that we also close after a
 //! response that ended before its request.
 
+mod intake;
 mod writer;
 
 pub use writer::Writer;
 
-use super::head::{self, HeadRules, Http1Head};
+use self::intake::{Arrived, Intake};
+use super::head::{self, HeadRules};
 use super::session::{Gone, Piece, RequestBody, RequestHead, Session};
-use crate::limits;
 use crate::proxy::stream::Shared;
 use bytes::BytesMut;
 use http::{Method, Version};
@@ -23,8 +24,8 @@ use waypoint_core::failure::Failure;
 /// One connection between two requests.
 pub struct Http1Connection {
     stream: Shared,
-    /// Bytes of the next request that came with the last one.
-    pipelined: Option<BytesMut>,
+    /// Starts with the bytes of the next request that came with the last one.
+    intake: Intake,
     idle: Duration,
 }
 
@@ -34,6 +35,8 @@ pub struct Http1Session {
     writer: Writer,
     stream: Shared,
     idle: Duration,
+    /// Head and what came behind it, until the head is taken.
+    arrived: Result<(BytesMut, usize), Failure>,
 }
 
 pub struct Reader {
@@ -44,42 +47,28 @@ pub struct Reader {
 impl Http1Connection {
     #[must_use]
     pub fn new(stream: Shared, idle: Duration) -> Self {
-        Self { stream, pipelined: None, idle }
+        Self { stream, intake: Intake::default(), idle }
     }
 
-    /// Waits for a request. `None`: the client closed, or sent nothing in time.
-    pub async fn next(self) -> Option<(Http1Session, Result<(), Failure>)> {
+    /// Waits for the bytes of a request head, at most `limit`. `None`: the client closed, or sent nothing in time.
+    pub async fn next(mut self, limit: usize) -> Option<Http1Session> {
+        let arrived = match self.intake.read(&mut self.stream, limit, self.idle).await {
+            Arrived::Nothing => return None,
+            Arrived::Refused(failure) => Err(failure),
+            Arrived::Head(length) => Ok((self.intake.into_bytes(), length)),
+        };
         let mut session = HttpSession::new(Box::new(self.stream.clone()));
         session.set_server_keepalive(Some(self.idle.as_secs().max(1)));
-        session.set_read_timeout(Some(limits::REQUEST_HEAD_TIMEOUT));
         // A client may half-close after its request and still wants the answer (RFC 9112 §9.6).
         session.set_abort_on_close(false);
         session.set_pipelining_enabled(true);
-        if let Some(pipelined) = self.pipelined {
-            session.set_pipelined_prefix(pipelined);
-        }
-        let read = session.read_request().await;
-        let writer = Writer::new(self.stream.clone());
-        let one = |session| Http1Session {
+        Some(Http1Session {
             reader: Reader { session, ended: false },
-            writer,
-            stream: self.stream.clone(),
+            writer: Writer::new(self.stream.clone()),
+            stream: self.stream,
             idle: self.idle,
-        };
-        match read {
-            Ok(Some(_)) => {
-                let mut session = one(session);
-                session.reader.session.set_read_timeout(None);
-                Some((session, Ok(())))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                tracing::debug!(%error, "request head");
-                let mut session = one(session);
-                session.writer.close();
-                Some((session, Err(Failure::codec_error())))
-            }
-        }
+            arrived,
+        })
     }
 }
 
@@ -88,30 +77,45 @@ impl Http1Session {
     ///
     /// # Errors
     /// When the head is refused; the connection is then closed after the answer.
-    pub fn take_head(&mut self, rules: HeadRules) -> Result<RequestHead, Failure> {
-        let session = &mut self.reader.session;
-        self.reader.ended = session.is_body_empty();
-        let raw = session.get_headers_raw_bytes();
-        let parsed = session.req_header();
-        let (method, version) = (parsed.method.clone(), parsed.version);
-        let checked = head::http1(
-            &Http1Head {
-                raw: &raw,
-                method: &method,
-                target: parsed.raw_path(),
-                version,
-                headers: &parsed.headers,
-            },
-            rules,
-        );
-        self.writer.request(method == Method::HEAD, version == Version::HTTP_10);
-        if checked.is_err() || !session.will_keepalive() {
+    pub async fn take_head(&mut self, rules: HeadRules) -> Result<RequestHead, Failure> {
+        let arrived = std::mem::replace(&mut self.arrived, Err(Failure::codec_error()));
+        let taken = match arrived {
+            Ok(head) => self.parse(head, rules).await,
+            Err(failure) => Err(failure),
+        };
+        if taken.is_err() || !self.reader.session.will_keepalive() {
             self.writer.close();
         }
-        if checked.as_ref().is_ok_and(|head| head.upgrade.is_none()) {
+        taken
+    }
+
+    async fn parse(
+        &mut self,
+        (bytes, length): (BytesMut, usize),
+        rules: HeadRules,
+    ) -> Result<RequestHead, Failure> {
+        let raw = bytes.get(..length).unwrap_or(&bytes);
+        // Even a refused HEAD gets no body.
+        self.writer.request(raw.trim_ascii_start().starts_with(b"HEAD "), false);
+        let start = head::check(raw, rules)?;
+        let session = &mut self.reader.session;
+        session.set_pipelined_prefix(match &start.rewritten_line {
+            Some(line) => with_line(line, bytes),
+            None => bytes,
+        });
+        if let Err(error) = session.read_request().await {
+            tracing::debug!(%error, "request head");
+            return Err(Failure::codec_error());
+        }
+        self.reader.ended = session.is_body_empty();
+        let parsed = session.req_header();
+        let (method, version) = (parsed.method.clone(), parsed.version);
+        self.writer.request(method == Method::HEAD, version == Version::HTTP_10);
+        let head = head::http1(start, &method, version, &parsed.headers)?;
+        if head.upgrade.is_none() {
             forget(session.req_header_mut(), method, version);
         }
-        checked
+        Ok(head)
     }
 
     #[must_use]
@@ -129,7 +133,8 @@ impl Http1Session {
             return None;
         }
         let (_, pipelined) = self.reader.session.reuse().await.ok()??.into_parts();
-        Some(Http1Connection { stream: self.stream, pipelined, idle: self.idle })
+        let intake = Intake::new(pipelined.unwrap_or_default());
+        Some(Http1Connection { stream: self.stream, intake, idle: self.idle })
     }
 
     /// A clean end only after a complete response; otherwise the client must notice.
@@ -150,6 +155,13 @@ impl Http1Session {
         let early = self.reader.session.reuse().await.ok()?.and_then(|reusable| reusable.into_parts().1);
         Some((early.unwrap_or_default(), stream))
     }
+}
+
+/// The head with another request line.
+fn with_line(line: &str, bytes: BytesMut) -> BytesMut {
+    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
+    let end = bytes[start..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| start + at + 1);
+    [line.as_bytes(), &bytes[end..]].concat().as_slice().into()
 }
 
 /// Saves a clone: what remains of the parsed head is what Pingora's later questions need.

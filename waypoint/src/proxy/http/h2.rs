@@ -212,7 +212,11 @@ impl Response for Http2Response {
             Sending::Body(stream) => stream.poll_reset(cx),
             Sending::Done | Sending::Failed => return Poll::Pending,
         };
-        reset.map(|_| Gone::Reset)
+        // h2 resets a stream whose message is malformed (a length that lies, say) and tells by this reason only.
+        reset.map(|reason| match reason {
+            Ok(Reason::PROTOCOL_ERROR) => Gone::Protocol,
+            _ => Gone::Reset,
+        })
     }
 
     fn abort(&mut self) {

@@ -2,14 +2,19 @@
 //!
 //! Pingora's parser accepts some forms two proxies could read differently (content-length beside transfer-encoding,
 //! bare LF, folded lines, repeated Host, equal repeated lengths). A waypoint stands between two parsers it does not
-//! control, so it takes one reading only. Pure: raw head and parsed head in, [`RequestHead`] or [`Failure`] out.
+//! control, so it takes one reading only, and judges the bytes before Pingora parses them (which would also percent-encode
+//! a target it cannot read). Pure: raw head in, then its parsed fields; [`RequestHead`] or [`Failure`] out.
 //! Spec: RFC 9112 §2.2, §3, §5, §6; Envoy: `http1/codec_impl.cc`, `http/header_utility.cc`. Stricter than Envoy where marked.
 
+mod lines;
+
+use self::lines::{Lines, RequestLine};
 use super::session::RequestHead;
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderMap, Method, StatusCode, Version};
-use waypoint_core::failure::Failure;
+use http::{HeaderMap, Method, Version};
+use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
+use waypoint_core::matching::path::Target;
 use waypoint_core::model::http_chain::HttpChain;
 
 #[derive(Clone, Copy, Debug)]
@@ -30,52 +35,93 @@ impl HeadRules {
     }
 }
 
-/// What Pingora parsed, and the bytes it parsed it from.
-#[derive(Debug)]
-pub struct Http1Head<'a> {
-    pub raw: &'a [u8],
-    pub method: &'a Method,
-    /// Request target, byte for byte.
-    pub target: &'a [u8],
-    pub version: Version,
-    pub headers: &'a HeaderMap,
+/// How a refused head is answered.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    Answer(Failure),
+    /// A malformed HTTP/2 message (RFC 9113 §8.1.1): the stream is reset, the log says why.
+    Reset(Failure),
 }
 
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Answer(failure)
+    }
+}
+
+/// An HTTP/2 message that breaks the rules of its own protocol.
+#[must_use]
+pub fn messaging_violation() -> Failure {
+    let flags = ResponseFlags::of(ResponseFlag::DPE);
+    Failure { flags, ..malformed("http2.violation.of.messaging.rule") }
+}
+
+/// What the request line of a head says, once its bytes are known to have one reading.
+#[derive(Debug)]
+pub struct Start {
+    /// Origin form, as sent.
+    target: Box<str>,
+    /// From a target in absolute form, where it replaces Host.
+    authority: Option<Box<str>>,
+    /// The request line in origin form, where the client's was not: the parser behind us compares a target's authority
+    /// with Host, and RFC 9112 §3.2.2 wants Host ignored.
+    pub rewritten_line: Option<String>,
+}
+
+/// Judges the bytes of a head before they are parsed.
+///
 /// # Errors
 /// When the head is malformed, ambiguous or too large. The connection must be closed after the answer.
-pub fn http1(head: &Http1Head<'_>, rules: HeadRules) -> Result<RequestHead, Failure> {
-    if head.raw.len() > rules.bytes {
+pub fn check(raw: &[u8], rules: HeadRules) -> Result<Start, Failure> {
+    if raw.len() > rules.bytes {
         return Err(Failure::headers_too_large());
     }
-    let lines = Lines::read(head.raw)?;
+    let lines = Lines::read(raw)?;
     if lines.fields > rules.fields {
         return Err(Failure::too_many_headers());
     }
-    let low = head.version == Version::HTTP_10 && !rules.accept_http_10 || head.version == Version::HTTP_09;
-    if low {
-        return Err(Failure::low_version());
-    }
-    if head.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
-        return Err(Failure::codec_error()); // methods are case-sensitive; Envoy knows none in lower case
-    }
+    check_version(&lines, rules)?;
     lines.check_framing()?;
-    let target = std::str::from_utf8(head.target).ok().filter(|target| target.is_ascii());
-    let target = target.ok_or_else(Failure::codec_error)?;
-    let (in_target, path) = split_target(target, head.method)?;
-    let authority = match in_target {
-        Some(authority) => authority.to_owned(),
-        None if lines.hosts == 0 => return Err(Failure::missing_host()),
-        None => text(head.headers, &HOST).unwrap_or_default(),
-    };
+    let (authority, target) = split_target(lines.request.target, lines.request.method)?;
+    if authority.is_none() && lines.hosts == 0 {
+        return Err(Failure::missing_host());
+    }
+    let RequestLine { method, version, .. } = lines.request;
+    let rewritten_line = authority.map(|_| format!("{method} {target} {}\r\n", version.unwrap_or_default()));
+    Ok(Start { target: target.into(), authority: authority.map(Into::into), rewritten_line })
+}
+
+/// Envoy: every version but 1.1 is too low, 1.2 and 2.0 included; 1.0 where it is accepted.
+fn check_version(lines: &Lines<'_>, rules: HeadRules) -> Result<(), Failure> {
+    match lines.request.version {
+        Some("HTTP/1.1") => Ok(()),
+        Some("HTTP/1.0") if rules.accept_http_10 && !lines.has_coding() => Ok(()),
+        Some("HTTP/1.0") if rules.accept_http_10 => Err(malformed("http1.transfer_encoding_in_http_10")),
+        Some(other) if !other.starts_with("HTTP/") => Err(Failure::codec_error()),
+        _ => Err(Failure::low_version()),
+    }
+}
+
+/// The head of an HTTP/1 request: its judged start, and what was parsed behind it.
+///
+/// # Errors
+/// When the authority is malformed.
+pub fn http1(
+    start: Start,
+    method: &Method,
+    version: Version,
+    parsed: &HeaderMap,
+) -> Result<RequestHead, Failure> {
+    let authority = start.authority.or_else(|| text(parsed, &HOST).map(Into::into)).unwrap_or_default();
     check_authority(&authority)?;
-    let mut headers = head.headers.clone();
+    let mut headers = parsed.clone();
     headers.remove(HOST);
     Ok(RequestHead {
-        method: head.method.clone(),
-        target: path.into(),
-        authority: authority.into(),
-        version: head.version,
-        upgrade: upgrade(head.headers),
+        method: method.clone(),
+        target: start.target,
+        authority,
+        version,
+        upgrade: upgrade(parsed),
         headers,
     })
 }
@@ -84,19 +130,23 @@ pub fn http1(head: &Http1Head<'_>, rules: HeadRules) -> Result<RequestHead, Fail
 ///
 /// # Errors
 /// When there is no authority, or the head is too large.
-pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHead, Failure> {
+pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHead, Refused> {
     let http::request::Parts { method, uri, mut headers, extensions, .. } = parts;
     if headers.len() > rules.fields {
-        return Err(Failure::too_many_headers());
+        return Err(Failure::too_many_headers().into());
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if method == Method::CONNECT && extensions.get::<h2::ext::Protocol>().is_none() {
+        // Envoy: no route matches a CONNECT that no upgrade was configured for.
+        return Err(Failure::route_not_found().into());
+    }
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     if bytes + target.len() > rules.bytes {
-        return Err(Failure::headers_too_large());
+        return Err(Failure::headers_too_large().into());
     }
     let authority = match uri.authority() {
         Some(authority) => authority.as_str().to_owned(),
-        None => text(&headers, &HOST).ok_or_else(Failure::missing_host)?,
+        None => text(&headers, &HOST).ok_or_else(|| Refused::Reset(messaging_violation()))?,
     };
     check_authority(&authority)?;
     headers.remove(HOST);
@@ -110,106 +160,19 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
     })
 }
 
-/// What the raw lines say that a parsed map no longer does.
-struct Lines<'a> {
-    fields: usize,
-    hosts: usize,
-    lengths: Vec<&'a [u8]>,
-    codings: Vec<&'a [u8]>,
-}
-
-impl<'a> Lines<'a> {
-    fn read(raw: &'a [u8]) -> Result<Self, Failure> {
-        let mut lines = Self { fields: 0, hosts: 0, lengths: Vec::new(), codings: Vec::new() };
-        // A client may send empty lines before the request line.
-        let start = raw.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(raw.len());
-        let mut request_line = true;
-        for line in raw[start..].split(|b| *b == b'\n') {
-            if line.is_empty() {
-                break; // after the last LF
-            }
-            // Stricter than Envoy: bare LF, bare CR and folded lines are refused.
-            let Some(line) = line.strip_suffix(b"\r") else { return Err(Failure::codec_error()) };
-            if line.contains(&b'\r') || line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
-                return Err(Failure::codec_error());
-            }
-            if line.is_empty() {
-                break;
-            }
-            if !std::mem::take(&mut request_line) {
-                lines.field(line)?;
-            }
-        }
-        Ok(lines)
-    }
-
-    fn field(&mut self, line: &'a [u8]) -> Result<(), Failure> {
-        let colon = line.iter().position(|b| *b == b':').ok_or_else(Failure::codec_error)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        self.fields += 1;
-        if name.eq_ignore_ascii_case(b"host") {
-            self.hosts += 1;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            self.lengths.push(value);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.codings.push(value);
-        }
-        Ok(())
-    }
-
-    fn check_framing(&self) -> Result<(), Failure> {
-        // Stricter than Envoy, which joins repeated Host headers with a comma.
-        if self.hosts > 1 {
-            return Err(Failure::duplicate_host());
-        }
-        if !self.lengths.is_empty() && !self.codings.is_empty() {
-            return Err(malformed("http1.content_length_and_chunked_not_allowed"));
-        }
-        match self.codings.as_slice() {
-            [] => {}
-            [coding] if coding.eq_ignore_ascii_case(b"chunked") => {}
-            _ => {
-                return Err(Failure {
-                    status: StatusCode::NOT_IMPLEMENTED,
-                    body: "Not Implemented".into(),
-                    ..malformed("http1.invalid_transfer_encoding")
-                });
-            }
-        }
-        match self.lengths.as_slice() {
-            [] => Ok(()),
-            [length] if !length.is_empty() && length.len() < 20 && length.iter().all(u8::is_ascii_digit) => {
-                Ok(())
-            }
-            _ => Err(Failure::codec_error()),
-        }
-    }
-}
-
 /// The authority and the path of a request target.
-fn split_target<'a>(target: &'a str, method: &Method) -> Result<(Option<&'a str>, &'a str), Failure> {
-    if *method == Method::CONNECT {
+fn split_target<'a>(target: &'a str, method: &str) -> Result<(Option<&'a str>, &'a str), Failure> {
+    if method == "CONNECT" {
         // Envoy: no route matches a CONNECT that no upgrade was configured for.
         return Err(Failure::route_not_found());
     }
-    if target.starts_with('/') {
-        return Ok((None, target));
-    }
-    if target == "*" {
-        return Err(if *method == Method::OPTIONS {
-            Failure::absolute_path_rejected()
-        } else {
-            malformed("http1.invalid_url")
-        });
-    }
-    let rest = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme));
-    let rest = rest.ok_or_else(Failure::codec_error)?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match path.as_bytes().first() {
-        None => Ok((Some(authority), "/")),
-        Some(b'/') => Ok((Some(authority), path)),
-        Some(_) => Err(malformed("http1.invalid_url")),
+    match Target::parse(target) {
+        Target::Origin(path) => Ok((None, path)),
+        Target::Absolute { authority, path, .. } => Ok((Some(authority), path)),
+        Target::Asterisk if method == "OPTIONS" => Err(Failure::absolute_path_rejected()),
+        Target::Asterisk => Err(malformed("http1.invalid_url")),
+        Target::Other if target.contains("://") => Err(malformed("http1.invalid_url")),
+        Target::Other => Err(Failure::codec_error()),
     }
 }
 

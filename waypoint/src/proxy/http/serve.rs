@@ -5,7 +5,7 @@
 use super::exchange::{self, After, unserved};
 use super::h1::{Http1Connection, Http1Session};
 use super::h2::{self, Http2Session};
-use super::head::{self, HeadRules};
+use super::head::{self, HeadRules, Refused};
 use super::session::Session;
 use crate::limits;
 use crate::proxy::connection::Connection;
@@ -44,9 +44,9 @@ impl Serving {
         Self { snapshot, chain, refused }
     }
 
-    fn check<T>(&self, head: Result<T, Failure>) -> Result<T, Failure> {
+    fn check<T>(&self, head: Result<T, Refused>) -> Result<T, Refused> {
         match &self.refused {
-            Some(refused) => head.and(Err(refused.clone())),
+            Some(refused) => head.and(Err(refused.clone().into())),
             None => head,
         }
     }
@@ -84,15 +84,17 @@ pub async fn http1(stream: InnerStream, connection: &Connection) {
     let stream = Shared::new(stream);
     let mut waiting = Http1Connection::new(stream.clone(), idle);
     loop {
+        // What the bytes of a head may fill while they come; the chain of the moment they are complete judges them.
+        let limit = HeadRules::of(&Serving::now(connection).chain).bytes;
         let next = tokio::select! {
             biased;
-            next = waiting.next() => next,
+            next = waiting.next(limit) => next,
             () = idle_in_drain(&drain) => None,
         };
-        let Some((mut session, parsed)) = next else { return close(stream).await };
+        let Some(mut session) = next else { return close(stream).await };
         let serving = Serving::now(connection);
-        let head = parsed.and_then(|()| session.take_head(HeadRules::of(&serving.chain)));
-        let head = serving.check(head);
+        let head = session.take_head(HeadRules::of(&serving.chain)).await;
+        let head = serving.check(head.map_err(Into::into));
         if drain.is_started() || serving.refused.is_some() {
             super::session::Response::close_after(session.halves().1);
         }

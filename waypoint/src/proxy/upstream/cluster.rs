@@ -6,7 +6,7 @@ use crate::proxy::worker::Worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
-use waypoint_core::balance::{Host, HostId};
+use waypoint_core::balance::{Avoid, Host};
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::Failure;
 use waypoint_core::model::cluster::Discovery;
@@ -59,7 +59,7 @@ pub fn choose(
     (entry, snapshot): (&ClusterEntry, &Snapshot),
     target: Option<SocketAddr>,
     hash: Option<u64>,
-    tried: &[HostId],
+    avoid: Avoid<'_>,
     dice: &mut Dice,
 ) -> Result<Choice, Failure> {
     if let Some(refusal) = &entry.cluster.refusal {
@@ -71,7 +71,7 @@ pub fn choose(
         return Ok(Choice { destination: Destination::new(address, snapshot), host: None });
     }
     let hosts = entry.hosts.as_ref().ok_or_else(Failure::no_healthy_upstream)?;
-    let host = hosts.pick(hash, tried, dice).ok_or_else(Failure::no_healthy_upstream)?;
+    let host = hosts.pick(hash, avoid, dice).ok_or_else(Failure::no_healthy_upstream)?;
     let destination = Destination::new(host.endpoint.address.clone(), snapshot);
     Ok(Choice { destination, host: Some(host) })
 }

@@ -14,6 +14,7 @@ fn cookie_policy(ttl: Option<u64>, path: &str) -> HashPolicy {
         name: "session".into(),
         ttl: ttl.map(Duration::from_secs),
         path: path.into(),
+        attributes: "".into(),
         terminal: false,
     }
 }
@@ -72,6 +73,17 @@ fn a_missing_cookie_is_made_and_then_kept() {
     sample.headers.insert(COOKIE, HeaderValue::try_from(format!("session=\"{value}\"")).unwrap());
     let kept = hashed(&[cookie_policy(Some(3600), "/")], &sample);
     assert_eq!(kept, HashOutcome { hash: made.hash, set_cookie: None });
+}
+
+#[test]
+fn attributes_follow_the_path() {
+    let HashPolicy::Cookie { name, ttl, path, terminal, .. } = cookie_policy(Some(0), "/") else {
+        unreachable!()
+    };
+    let attributes = "; SameSite=Lax; Secure".into();
+    let made = hashed(&[HashPolicy::Cookie { name, ttl, path, attributes, terminal }], &Sample::get("/"));
+    let cookie = made.set_cookie.unwrap();
+    assert!(cookie.to_str().unwrap().ends_with("\"; Path=/; SameSite=Lax; Secure; HttpOnly"), "{cookie:?}");
 }
 
 #[test]

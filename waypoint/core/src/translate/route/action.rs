@@ -142,19 +142,38 @@ fn hash(policy: pb::route_action::HashPolicy) -> Result<HashPolicy> {
         Some(Kind::Header(header)) if header.regex_rewrite.is_none() => {
             Ok(HashPolicy::Header { name: values::header_name(&header.header_name)?, terminal })
         }
-        Some(Kind::Cookie(cookie)) => {
-            if !cookie.attributes.is_empty() {
-                return Err(Problem::unsupported("unsupported_hash", "cookie attributes"));
-            }
-            let ttl = values::optional_duration(cookie.ttl.as_ref())?;
-            Ok(HashPolicy::Cookie { name: cookie.name.into(), ttl, path: cookie.path.into(), terminal })
-        }
+        Some(Kind::Cookie(cookie)) => cookie_hash(cookie, terminal),
         Some(Kind::ConnectionProperties(properties)) if properties.source_ip => {
             Ok(HashPolicy::SourceIp { terminal })
         }
         Some(Kind::QueryParameter(query)) => Ok(HashPolicy::Query { name: query.name.into(), terminal }),
         _ => Err(Problem::unsupported("unsupported_hash", "policy_specifier")),
     }
+}
+
+fn cookie_hash(cookie: pb::route_action::hash_policy::Cookie, terminal: bool) -> Result<HashPolicy> {
+    let mut attributes = String::new();
+    for attribute in &cookie.attributes {
+        let parts = [&attribute.name, &attribute.value];
+        // It goes into `set-cookie` as it is: nothing in it may end the attribute or the header.
+        let separates = |c: char| c == ';' || c == ',' || c.is_ascii_control();
+        if attribute.name.is_empty() || parts.iter().any(|part| part.contains(separates)) {
+            return Err(Problem::unsupported("unsupported_hash", "cookie attributes"));
+        }
+        attributes.push_str("; ");
+        attributes.push_str(&attribute.name);
+        if !attribute.value.is_empty() {
+            attributes.push('=');
+            attributes.push_str(&attribute.value);
+        }
+    }
+    Ok(HashPolicy::Cookie {
+        ttl: values::optional_duration(cookie.ttl.as_ref())?,
+        name: cookie.name.into(),
+        path: cookie.path.into(),
+        attributes: attributes.into(),
+        terminal,
+    })
 }
 
 fn upgrade(upgrade: pb::route_action::UpgradeConfig) -> Result<(Arc<str>, bool)> {

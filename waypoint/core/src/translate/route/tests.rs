@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::route::{ClusterChoice, FaultAbort, HeaderAppendAction, HeaderText, PathRewrite, RetryOn};
+use crate::model::route::{
+    ClusterChoice, FaultAbort, HashPolicy, HeaderAppendAction, HeaderText, PathRewrite, RetryOn,
+};
 use crate::translate::pb::{fault, matcher as pb_matcher, protobuf};
 use crate::translate::tests::{outcome, pack, seconds};
 use pb::route_match::PathSpecifier;
@@ -45,6 +47,35 @@ fn forwarded(action: pb::RouteAction) -> crate::model::route::Forward {
 
 fn refusal(route: pb::Route) -> String {
     translated(route).refusal.as_ref().expect("a refusal").details.to_string()
+}
+
+#[test]
+fn cookie_attributes_are_kept_or_the_route_refused() {
+    use pb::route_action::hash_policy::{Cookie, CookieAttribute, PolicySpecifier};
+    let action = |pairs: &[(&str, &str)]| {
+        let attribute = |(name, value): &(&str, &str)| CookieAttribute {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let cookie = Cookie {
+            name: "user".into(),
+            ttl: seconds(0),
+            attributes: pairs.iter().map(attribute).collect(),
+            ..Default::default()
+        };
+        let policy = pb::route_action::HashPolicy {
+            policy_specifier: Some(PolicySpecifier::Cookie(cookie)),
+            ..Default::default()
+        };
+        pb::RouteAction { hash_policy: vec![policy], ..forward() }
+    };
+    let hash = forwarded(action(&[("SameSite", "Lax"), ("Secure", "")])).hash;
+    let [HashPolicy::Cookie { attributes, .. }] = hash.as_slice() else { panic!("{hash:?}") };
+    assert_eq!(&**attributes, "; SameSite=Lax; Secure");
+    for bad in [("", "x"), ("a;b", ""), ("a", "b\r\nset-cookie: c"), ("a", "b;c")] {
+        let route = translated(route_to(action(&[bad])));
+        assert!(route.refusal.is_some(), "{bad:?}");
+    }
 }
 
 #[test]

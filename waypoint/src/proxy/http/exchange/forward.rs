@@ -159,7 +159,7 @@ impl Exchange<'_> {
             (&forwarding.entry, &self.snapshot),
             self.connection.tunnel.target,
             forwarding.plan.hash.hash,
-            &forwarding.tried,
+            forwarding.retry.avoid(&forwarding.tried),
             &mut self.dice,
         );
         let choice = match picked {

@@ -56,6 +56,8 @@ pub struct Record {
     pub suppress_envoy: bool,
     pub include_attempt_count: bool,
     pub close_after: bool,
+    /// We ended the response ourselves: that it did not arrive says nothing of the client.
+    pub aborted: bool,
 }
 
 impl Record {
@@ -91,6 +93,7 @@ impl Record {
             suppress_envoy: false,
             include_attempt_count: false,
             close_after: false,
+            aborted: false,
         }
     }
 
@@ -99,6 +102,11 @@ impl Record {
         self.path = path.into();
         self.authority = authority.into();
         self.version = version;
+    }
+
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.version == Version::HTTP_2
     }
 
     pub fn flag(&mut self, flag: ResponseFlag) {
@@ -172,7 +180,11 @@ impl Record {
             request_duration: None,
             response_duration: self.first_byte,
             response_tx_duration: self.first_byte.map(|first| duration.saturating_sub(first)),
-            protocol: if self.version == Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http11 },
+            protocol: match self.version {
+                Version::HTTP_2 => Protocol::Http2,
+                Version::HTTP_10 => Protocol::Http10,
+                _ => Protocol::Http11,
+            },
             request: Some(record::RequestHead {
                 method: self.method.as_str(),
                 path: &self.path,

@@ -235,13 +235,13 @@ impl Exchange<'_> {
                 };
                 self.record.flag(flag);
                 self.record.details = details.into();
-                session.halves().1.abort();
+                self.abort(session);
             }
             Ended::Expired(expired) => {
                 forwarding.upload.fail();
                 let failure = expired.failure(forwarding.upload.ended());
                 self.record.failed(&failure);
-                session.halves().1.abort();
+                self.abort(session);
             }
             Ended::Gone(gone) => {
                 forwarding.upload.fail();

@@ -87,7 +87,8 @@ impl Writer {
     fn write_head(&mut self, head: &ResponseHead) {
         let mut out = BytesMut::with_capacity(512);
         let reason = head.status.canonical_reason().unwrap_or("Unknown");
-        out.put_slice(b"HTTP/1.1 ");
+        // Envoy: an HTTP/1.0 client is answered in its own version.
+        out.put_slice(if self.http_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
         out.put_slice(head.status.as_str().as_bytes());
         out.put_u8(b' ');
         out.put_slice(reason.as_bytes());
@@ -139,6 +140,9 @@ impl Response for Writer {
         }
         if self.close {
             head.set(CONNECTION, HeaderValue::from_static("close"));
+        } else if self.http_10 {
+            // RFC 9112 §9.3: without it an HTTP/1.0 client must expect the connection to close.
+            head.set(CONNECTION, HeaderValue::from_static("keep-alive"));
         }
         self.write_head(&head);
         if end {
