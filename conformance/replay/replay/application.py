@@ -37,7 +37,7 @@ class Application:
             pipe.abort()
             return
         head = b""
-        while not head or len(head) < 4 and any(m.startswith(head) for m in METHODS + (b"PRI ",)):
+        while not head or len(head) < 4 and any(m.startswith(head.upper()) for m in METHODS + (b"PRI ",)):
             d = await pipe.read()
             if not d:
                 self.world.record(endpoint, via, kind="tcp", data=text(head), eof=True)
@@ -60,7 +60,7 @@ class Application:
             s.on_stream = lambda st: self._h2(s, st, endpoint, via)
             await s.start()
             await s.reader
-        elif head[:4] in METHODS and not opaque:
+        elif head[:4].upper() in METHODS and not opaque:
             await self._h1(pipe, endpoint, via)
         else:
             await self._raw(pipe, endpoint, via)

@@ -1,6 +1,7 @@
 """HTTP/1.1 bytes, read leniently on purpose: the subject is judged, not helped."""
 from .h2io import Reset
 
+# By their first four bytes, in any case: `get` is a method like another.
 METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC")
 
 
