@@ -14,10 +14,12 @@
 
 pub mod access_log;
 mod chain_match;
+pub mod check;
 pub mod cluster;
 mod connect_terminate;
 pub mod ecds;
 pub mod endpoint;
+mod ext_authz;
 mod format;
 mod http_chain;
 mod http_filters;
