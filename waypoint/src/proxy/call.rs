@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
-use waypoint_core::balance::Observed;
+use waypoint_core::balance::{Avoid, Observed};
 use waypoint_core::failure::Failure;
 use waypoint_core::limits::UNREACHED_RETRIES_MAX;
 use waypoint_core::model::cluster::UpstreamProtocol;
@@ -85,7 +85,8 @@ async fn attempts(worker: &Arc<Worker>, snapshot: &Arc<Snapshot>, call: &Call) -
     let mut dice = worker.dice();
     let mut tried = Vec::new();
     loop {
-        let choice = cluster::choose((&entry, &snapshot), None, None, &tried, &mut dice)?;
+        let avoid = Avoid { tried: &tried, hosts: true, priorities_every: None };
+        let choice = cluster::choose((&entry, &snapshot), None, None, avoid, &mut dice)?;
         let _active = choice.host.as_ref().map(|host| host.begin());
         match attempt(worker, &entry, &choice, call).await {
             Err(CallError::Upstream(error))
