@@ -1,5 +1,6 @@
 //! Wiring: the control plane's tasks, the workers, the surfaces, and the way out.
 
+mod dns;
 mod xds;
 
 use self::xds::{Configuration, Configurator, Istiod};
@@ -10,6 +11,8 @@ use crate::env::Env;
 use crate::limits;
 use crate::node;
 use crate::proxy::accept;
+use crate::proxy::resolver::Resolver;
+use crate::proxy::upstream::dynamic::DynamicNames;
 use crate::proxy::worker::{Process, Worker, WorkerHandle};
 use anyhow::Context as _;
 use mesh::identity::SpiffeId;
@@ -55,6 +58,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
     let readiness = Readiness::new();
     let (drain_trigger, drain_watch) = drain();
     let (configuration, published) = Configuration::new(network, started);
+    let resolver = Resolver::system(tokio::runtime::Handle::current());
     let identity = SpiffeId::new(&config.trust_domain, &config.pod.namespace, &config.pod.service_account);
     let mut ca = CaOptions::new(config.ca_channel(), config.auth(&config.ca_headers));
     ca.ttl = config.certificate_ttl;
@@ -68,6 +72,9 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         identity,
         metrics: Metrics::new(mesh::version::ISTIO)?,
         logs: crate::proxy::log_sink::LogSinks::default(),
+        tls: configuration.tls.clone(),
+        names: DynamicNames::new(resolver.clone()),
+        network: network.into(),
         drain: drain_watch,
         tunnels: Arc::new(AtomicUsize::new(0)),
         hostname: config.pod.name.as_str().into(),
@@ -101,7 +108,8 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
     let options = Options { node, raw, stats };
     tokio::spawn(xds_client::client::run(Istiod::new(&config), configurator, options));
     tokio::spawn(configuration.clone().tick(process.metrics.clone()));
-    tokio::spawn(configuration.resolve());
+    tokio::spawn(dns::resolve(configuration.clone(), resolver));
+    tokio::spawn(configuration.watch_files());
     let traffic = tokio::spawn(start_traffic(process.clone(), config.clone(), readiness.clone()));
     tokio::select! {
         name = signal => tracing::info!(signal = name, "leaving"),

@@ -25,10 +25,6 @@ pub const WARMING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Request body kept for a retry. Envoy: `per_connection_buffer_limit_bytes`, 1 MiB; a longer body is sent once only.
 pub const RETRY_BODY_BYTES: usize = 1 << 20;
 
-/// Answer of an authorization service, its body included; a longer one is an error of the service.
-/// gRPC: 4 MiB. Envoy: unlimited.
-pub const AUTHZ_ANSWER_BYTES: usize = 4 << 20;
-
 /// Chunks of a request body that may wait for a mirror that is slower than the request; then the mirror is given up.
 /// Envoy: mirrors share the buffer limit of the request.
 pub const MIRROR_CHUNKS: usize = 64;
@@ -76,6 +72,24 @@ pub const TCP_IDLE: Duration = Duration::from_secs(3600);
 
 /// TCP metrics of open connections are written this often unless configured. Istio: 5 s.
 pub const TCP_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The next address of a host is tried when the one before has not answered by then. Envoy: 300 ms; RFC 8305: 250 ms.
+pub const NEXT_ADDRESS: Duration = Duration::from_millis(300);
+
+/// Names are not asked for more often than this, whatever their time to live. Envoy: 5 s (dynamic forward proxy), 1 s.
+pub const DNS_REFRESH_MIN: Duration = Duration::from_secs(1);
+
+/// Names are asked for at least this often, whatever their time to live.
+pub const DNS_REFRESH_MAX: Duration = Duration::from_secs(3600);
+
+/// Names clients made a dynamic forward proxy resolve that are kept at a time. Envoy: 1024.
+pub const DYNAMIC_NAMES: usize = 1024;
+
+/// Where those are too many: a name nobody has used for this long makes room. Envoy: `host_ttl`, 5 min.
+pub const DYNAMIC_NAME_IDLE: Duration = Duration::from_secs(300);
+
+/// How often files with certificates are looked at again. Istio's agent watches them.
+pub const FILE_REFRESH: Duration = Duration::from_secs(10);
 
 /// TCP handshakes a non-mesh endpoint may take when the cluster says nothing. Envoy: 5 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,12 +1,11 @@
 //! Layer 5: tunnels in, requests through, connections out.
 
 pub mod accept;
-pub mod authz;
-pub mod call;
 pub mod connection;
 pub mod http;
 pub mod log_sink;
 pub mod mirror;
+pub mod resolver;
 pub mod sni;
 pub mod sniff;
 pub mod stream;

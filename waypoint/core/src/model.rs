@@ -5,8 +5,8 @@
 
 pub mod access_log;
 pub mod cluster;
+pub mod dns;
 pub mod endpoint;
-pub mod ext_authz;
 pub mod http_chain;
 pub mod listener;
 pub mod matcher;
@@ -14,6 +14,8 @@ pub mod metadata;
 pub mod rbac;
 pub mod route;
 pub mod routes;
+pub mod secret;
+pub mod tls;
 pub mod workload;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ pub mod lookup;
 mod shared;
 pub mod snapshot;
 
+pub use clusters::WantedDns;
 pub use lookup::{ChainDecision, Sniffed};
 pub use shared::SharedSnapshot;
 pub use snapshot::{ClusterEntry, Snapshot, Target, WorkloadIndex};
@@ -16,12 +17,12 @@ pub use snapshot::{ClusterEntry, Snapshot, Target, WorkloadIndex};
 use crate::limits::RESOURCES_MAX;
 use crate::model::endpoint::Assignment;
 use crate::model::listener::{ConnectTerminate, MainInternal};
-use crate::model::route::ClusterName;
+use crate::model::secret::Secret;
 use crate::model::workload::Workload;
 use crate::translate::ecds::{self, Extensions};
 use crate::translate::listener::{self, Listener, Previous};
 use crate::translate::update::{Resource, Update};
-use crate::translate::{Rejection, Warning, workload};
+use crate::translate::{Rejection, Warning, secret, workload};
 use clusters::Clusters;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub struct Store {
     clusters: Clusters,
     listeners: Listeners,
     workloads: HashMap<Arc<str>, Arc<Workload>>,
+    secrets: HashMap<Arc<str>, Arc<Secret>>,
     snapshot: Arc<Snapshot>,
     accepted: Accepted,
 }
@@ -129,7 +131,8 @@ impl Store {
             }
             type_url::EXTENSION_CONFIG => self.listeners.apply_extensions(update, &mut applied),
             type_url::WORKLOAD => self.apply_workloads(update, &mut applied),
-            // Secrets go to the TLS side; nothing else is subscribed to.
+            type_url::SECRET => self.apply_secrets(update, &mut applied),
+            // Nothing else is subscribed to.
             _ => {}
         }
         if applied.changed {
@@ -153,6 +156,7 @@ impl Store {
         let mut snapshot = Snapshot { version: old.version + 1, ..Snapshot::clone(old) };
         match changed {
             type_url::CLUSTER | type_url::ENDPOINT => snapshot.clusters = Arc::new(self.clusters.entries()),
+            type_url::SECRET => snapshot.secrets = Arc::new(self.secrets.clone()),
             type_url::WORKLOAD => {
                 snapshot.workloads = Arc::new(WorkloadIndex::build(self.workloads.values(), &self.network));
             }
@@ -163,6 +167,22 @@ impl Store {
             }
         }
         self.snapshot = Arc::new(snapshot);
+    }
+
+    fn apply_secrets(&mut self, update: &Update<'_>, applied: &mut Applied) {
+        for Resource { name, bytes } in &update.resources {
+            let Some(secret) = applied.take(name, secret::translate(name, bytes)) else { continue };
+            if self.secrets.get(*name).is_none_or(|known| **known != secret) {
+                self.secrets.insert((*name).into(), Arc::new(secret));
+                applied.changed = true;
+            }
+        }
+        for name in update.removed {
+            applied.changed |= self.secrets.remove(name.as_str()).is_some();
+        }
+        // istiod does not say so when we stop asking.
+        let wanted = self.wanted_sds();
+        self.secrets.retain(|name, _| wanted.contains(&**name));
     }
 
     fn apply_workloads(&mut self, update: &Update<'_>, applied: &mut Applied) {
@@ -213,7 +233,7 @@ impl Store {
 
     /// Clusters whose endpoints are names: to resolve, and to hand back to [`Self::resolved`].
     #[must_use]
-    pub fn wanted_dns(&self) -> Vec<(ClusterName, Arc<Assignment>)> {
+    pub fn wanted_dns(&self) -> Vec<WantedDns> {
         self.clusters.wanted_dns()
     }
 }

@@ -14,12 +14,11 @@
 
 pub mod access_log;
 mod chain_match;
-pub mod check;
 pub mod cluster;
 mod connect_terminate;
+mod dynamic_forward_proxy;
 pub mod ecds;
 pub mod endpoint;
-mod ext_authz;
 mod format;
 mod http_chain;
 mod http_filters;
@@ -30,6 +29,7 @@ mod pb;
 pub mod problem;
 mod rbac;
 mod route;
+pub mod secret;
 mod stats;
 mod tcp_chain;
 pub mod update;

@@ -1,27 +1,24 @@
 //! From istiod's responses to a published snapshot.
 
 use crate::config::Config;
+use crate::limits;
+use crate::proxy::upstream::origination::TlsContexts;
 use mesh::channel::{Auth, ChannelOptions};
 use mesh::lifecycle::ReadyToken;
-use std::collections::BTreeSet;
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use waypoint_core::model::endpoint::{Assignment, Endpoint, EndpointAddress};
-use waypoint_core::store::{SharedSnapshot, Store};
+use waypoint_core::model::endpoint::Assignment;
+use waypoint_core::store::{SharedSnapshot, Store, WantedDns};
 use waypoint_core::telemetry::metrics::Metrics;
 use waypoint_core::translate::update::Update;
 use xds_client::client::{Connect, Handler};
 use xds_client::delta::{Rejection, Subscription};
 use xds_client::proto::envoy::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 use xds_client::type_url;
-
-/// How often names of DNS clusters are resolved again. Envoy: 5 s (`dns_refresh_rate`), istiod: 60 s.
-const DNS_REFRESH: Duration = Duration::from_secs(30);
 
 /// How often health and slow start move on.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,6 +31,8 @@ const METRICS_SWEEP: Duration = Duration::from_secs(60);
 pub(super) struct Configuration {
     store: Arc<Mutex<Store>>,
     pub snapshots: SharedSnapshot,
+    /// Made before the snapshot that needs them is seen.
+    pub tls: Arc<TlsContexts>,
     published: Arc<watch::Sender<u64>>,
     started: Instant,
 }
@@ -43,7 +42,8 @@ impl Configuration {
     pub(super) fn new(network: &str, started: Instant) -> (Self, watch::Receiver<u64>) {
         let (published, seen) = watch::channel(0);
         let store = Arc::new(Mutex::new(Store::new(network)));
-        (Self { store, snapshots: SharedSnapshot::default(), published: Arc::new(published), started }, seen)
+        let (snapshots, tls) = (SharedSnapshot::default(), Arc::default());
+        (Self { store, snapshots, tls, published: Arc::new(published), started }, seen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -53,6 +53,7 @@ impl Configuration {
     fn publish(&self, store: &Store) {
         let snapshot = store.snapshot();
         let version = snapshot.version;
+        self.tls.prepare(&snapshot);
         self.snapshots.publish(snapshot);
         self.published.send_replace(version);
     }
@@ -75,64 +76,28 @@ impl Configuration {
         }
     }
 
-    /// Resolves the names of DNS clusters: when clusters change, and again from time to time.
-    pub(super) async fn resolve(self) {
-        let mut changed = self.published.subscribe();
-        let mut known = BTreeSet::new();
-        let mut refresh = tokio::time::interval(DNS_REFRESH);
+    /// Looks at files with certificates from time to time.
+    pub(super) async fn watch_files(self) {
+        let mut tick = tokio::time::interval(limits::FILE_REFRESH);
         loop {
-            let again = tokio::select! {
-                _ = refresh.tick() => true,
-                changed = changed.changed() => match changed {
-                    Ok(()) => false,
-                    Err(_) => return,
-                },
-            };
-            let wanted = self.lock().wanted_dns();
-            let names: BTreeSet<_> = wanted.iter().map(|(name, _)| name.clone()).collect();
-            for (cluster, assignment) in wanted.into_iter().filter(|(name, _)| again || !known.contains(name))
-            {
-                let Some(resolved) = resolve(&assignment).await else { continue };
-                let mut store = self.lock();
-                if store.resolved(&cluster, resolved, self.started.elapsed()) {
-                    self.publish(&store);
-                }
-            }
-            known = names;
+            tick.tick().await;
+            self.tls.prepare(&self.snapshots.load_full());
         }
     }
-}
 
-/// Every name replaced by its addresses. `None` when nothing resolves: the addresses known before are better.
-async fn resolve(assignment: &Assignment) -> Option<Assignment> {
-    let mut resolved = assignment.clone();
-    let mut any = false;
-    for group in &mut resolved.groups {
-        let mut endpoints = Vec::new();
-        for endpoint in &group.endpoints {
-            for address in addresses(&endpoint.address).await {
-                any = true;
-                endpoints.push(Arc::new(Endpoint { address, ..Endpoint::clone(endpoint) }));
-            }
-        }
-        group.endpoints = endpoints;
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
     }
-    any.then_some(resolved)
-}
 
-async fn addresses(address: &EndpointAddress) -> Vec<EndpointAddress> {
-    let EndpointAddress::Host { name, port } = address else { return vec![address.clone()] };
-    match tokio::net::lookup_host((&**name, *port)).await {
-        Ok(found) => {
-            let unique: BTreeSet<SocketAddr> = found.collect();
-            unique
-                .into_iter()
-                .map(|address| EndpointAddress::Direct { address, additional: Vec::new() })
-                .collect()
-        }
-        Err(error) => {
-            tracing::warn!(name = &**name, %error, "name of a cluster's endpoint does not resolve");
-            Vec::new()
+    pub(super) fn wanted_dns(&self) -> Vec<WantedDns> {
+        self.lock().wanted_dns()
+    }
+
+    /// New addresses of a DNS cluster.
+    pub(super) fn resolved(&self, cluster: &str, assignment: Assignment) {
+        let mut store = self.lock();
+        if store.resolved(cluster, assignment, self.started.elapsed()) {
+            self.publish(&store);
         }
     }
 }
@@ -185,6 +150,7 @@ impl Handler for Configurator {
             (type_url::LISTENER, Subscription::Wildcard),
             (type_url::WORKLOAD, Subscription::Wildcard),
             (type_url::EXTENSION_CONFIG, Subscription::Names(store.wanted_ecds())),
+            (type_url::SECRET, Subscription::Names(store.wanted_sds())),
         ]
     }
 

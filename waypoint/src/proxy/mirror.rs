@@ -4,11 +4,10 @@ use super::connection::Connection;
 use super::http::body::UpstreamBody;
 use super::http::exchange::attempt::connect;
 use super::http::exchange::forward::Prepared;
-use super::upstream::cluster;
+use super::upstream::cluster::{self, Aim};
 use super::worker::Worker;
 use crate::limits;
 use http_body_util::BodyExt as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use waypoint_core::balance::Avoid;
@@ -41,10 +40,11 @@ pub fn start(
     if plan.append_shadow_suffix {
         prepared.append_to_host("-shadow");
     }
-    let (snapshot, target) = (snapshot.clone(), connection.tunnel.target);
+    let snapshot = snapshot.clone();
+    let aim = Aim::new(&connection.tunnel, prepared.host());
     tokio::spawn(async move {
         let _slot = slot;
-        let sending = send(&worker, &snapshot, (&plan, target), prepared, body);
+        let sending = send(&worker, &snapshot, (&plan, aim), prepared, body);
         match tokio::time::timeout(limits::MIRROR_TIMEOUT, sending).await {
             Ok(Some(())) => {}
             Ok(None) => tracing::debug!(cluster = &*plan.cluster, "mirrored request failed"),
@@ -56,14 +56,15 @@ pub fn start(
 async fn send(
     worker: &Arc<Worker>,
     snapshot: &Arc<Snapshot>,
-    (plan, target): (&MirrorPlan, Option<SocketAddr>),
+    (plan, aim): (&MirrorPlan, Aim),
     prepared: Prepared,
     body: UpstreamBody,
 ) -> Option<()> {
     let (snapshot, entry) = cluster::ready(worker, snapshot, &plan.cluster).await?;
     let _permit = entry.breakers.request()?;
+    let aim = aim.resolve(worker, &entry, None).await.ok()?;
     let choice =
-        cluster::choose((&entry, &snapshot), target, None, Avoid::default(), &mut worker.dice()).ok()?;
+        cluster::choose((&entry, &snapshot), &aim, None, Avoid::default(), &mut worker.dice()).ok()?;
     let _active = choice.host.as_ref().map(|host| host.begin());
     let http2 = entry.cluster.protocol == UpstreamProtocol::Http2;
     let mut request = prepared.into_request(http2, body);

@@ -2,7 +2,13 @@
 
 pub mod cluster;
 pub mod destination;
+mod dial;
+mod double;
+pub mod dynamic;
 pub mod error;
 pub mod http;
+pub mod origination;
 pub mod pool;
+mod proxy_header;
+mod stream;
 pub mod transport;

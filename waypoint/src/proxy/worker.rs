@@ -4,6 +4,8 @@
 //! a worker is ever waited for.
 
 use super::log_sink::LogSinks;
+use super::upstream::dynamic::DynamicNames;
+use super::upstream::origination::TlsContexts;
 use super::upstream::pool::HttpPool;
 use super::upstream::transport::{PodDial, Transport};
 use crate::limits;
@@ -32,6 +34,10 @@ pub struct Process {
     pub trust_domains: ExpectedPeer,
     pub metrics: Arc<Metrics>,
     pub logs: LogSinks,
+    pub tls: Arc<TlsContexts>,
+    pub names: DynamicNames,
+    /// Empty: the mesh's only one.
+    pub network: Arc<str>,
     pub drain: DrainWatch,
     /// Tunnels open now, over all workers: what a drain waits for.
     pub tunnels: Arc<AtomicUsize>,
@@ -65,6 +71,9 @@ impl Worker {
             hbone: Pool::new(PodDial, process.secrets.clone(), PoolOptions::default()),
             source: process.identity.clone(),
             trust_domains: process.trust_domains.clone(),
+            secrets: process.secrets.clone(),
+            tls: process.tls.clone(),
+            network: process.network.clone(),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = AtomicU64::new(now.as_nanos() as u64 ^ fastrand::u64(..));

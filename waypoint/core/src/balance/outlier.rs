@@ -67,7 +67,8 @@ pub(super) fn eject(
     }
     let ejected = hosts.iter().filter(|host| host.is_ejected()).count();
     // Counted with this one in: two workers that eject at once may both step back, never both go too far.
-    if ejected * 100 > hosts.len() * config.max_ejection_percent as usize {
+    let only_one = config.always_eject_one && ejected == 1;
+    if !only_one && ejected * 100 > hosts.len() * config.max_ejection_percent as usize {
         state.ejected.store(false, Ordering::Relaxed);
         return false;
     }

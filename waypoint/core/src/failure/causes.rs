@@ -92,6 +92,12 @@ impl Failure {
             "DNS resolution failure",
         )
     }
+
+    /// Clients asked a dynamic forward proxy for too many names.
+    #[must_use]
+    pub fn dns_cache_overflow() -> Self {
+        plain(StatusCode::SERVICE_UNAVAILABLE, NO_FLAG, "dns_cache_overflow", "DNS cache overflow")
+    }
 }
 
 /// Policy.

@@ -1,8 +1,10 @@
 //! Clusters: how a set of endpoints is found, balanced and spoken to. Envoy: `config.cluster.v3.Cluster`.
 
 use super::Refusal;
+use super::dns::{DnsDiscovery, DnsSettings};
 use super::endpoint::Assignment;
 use super::route::ClusterName;
+use super::tls::TlsOrigination;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     pub protocol: UpstreamProtocol,
     pub transport: Transport,
+    /// Written before anything else on each connection; then connections are not shared between clients.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Endpoints that say `tlsMode: istio` expect the mutual TLS of sidecars, which we do not speak: they are left out.
     pub legacy_mutual_tls: bool,
     pub breakers: CircuitBreakers,
@@ -45,9 +49,11 @@ pub enum Discovery {
     },
     Static(Arc<Assignment>),
     /// Names in the assignment are resolved; all addresses are endpoints.
-    StrictDns(Arc<Assignment>),
+    StrictDns(Arc<DnsDiscovery>),
     /// One address of the name at a time.
-    LogicalDns(Arc<Assignment>),
+    LogicalDns(Arc<DnsDiscovery>),
+    /// The host of the request, or the SNI of the connection, is resolved (`envoy.clusters.dynamic_forward_proxy`).
+    DynamicForwardProxy(DnsSettings),
     /// Where the tunnel wanted to go.
     OriginalDst,
     /// `encap`: the CONNECT target itself, over HBONE (requests addressed to a pod).
@@ -97,16 +103,11 @@ pub enum Transport {
     Tls(Arc<TlsOrigination>),
 }
 
-/// TLS to a destination outside the mesh (DestinationRule SIMPLE or MUTUAL).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsOrigination {
-    pub sni: Option<Arc<str>>,
-    pub alpn: Vec<Arc<str>>,
-    pub subject_alt_names: Vec<Arc<str>>,
-    /// SDS names, `kubernetes://…`; none means the platform's roots.
-    pub ca: Option<Arc<str>>,
-    pub client_certificate: Option<Arc<str>>,
-    pub insecure_skip_verify: bool,
+/// The PROXY protocol header: who the client is and where it wanted to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 /// `u32::MAX` means unlimited.
@@ -149,6 +150,8 @@ pub struct OutlierDetection {
     pub base_ejection_time: Duration,
     pub max_ejection_time: Duration,
     pub max_ejection_percent: u32,
+    /// One may go whatever the percentage says.
+    pub always_eject_one: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,7 +159,24 @@ pub struct PoolSettings {
     /// Idle inner connections are closed after this; `None` uses the proxy's default.
     pub idle_timeout: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
+    /// A connection as old as this gets no further request.
+    pub max_connection_duration: Option<Duration>,
+    pub http2: Http2Settings,
     pub tcp_keepalive: Option<TcpKeepalive>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http2Settings {
+    /// Requests at a time on one connection; then another one is opened.
+    pub max_concurrent_streams: Option<u32>,
+    pub keepalive: Option<Http2Keepalive>,
+}
+
+/// PINGs on a connection in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Keepalive {
+    pub interval: Duration,
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,8 @@ pub struct Locality {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     pub address: EndpointAddress,
+    /// The name it was found by, for routes that send it as Host (`auto_host_rewrite`).
+    pub hostname: Option<Arc<str>>,
     pub health: Health,
     /// At least 1.
     pub weight: u32,

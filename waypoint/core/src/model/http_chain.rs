@@ -2,7 +2,6 @@
 //! Envoy: `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
 use super::access_log::AccessLog;
-use super::ext_authz::ExtAuthz;
 use super::rbac::Rbac;
 use super::route::RouteTable;
 use http::HeaderValue;
@@ -71,7 +70,6 @@ pub enum EscapedSlashes {
 #[derive(Clone, Debug)]
 pub enum HttpFilter {
     Rbac(Arc<Rbac>),
-    ExtAuthz(Arc<ExtAuthz>),
     /// Empty in the chain: its configuration is per route (`Route::cors`).
     Cors,
     /// Empty in the chain: its configuration is per route (`Route::fault`).

@@ -5,7 +5,6 @@
 
 use super::Refusal;
 use super::access_log::AccessLog;
-use super::ext_authz::ExtAuthz;
 use super::http_chain::HttpChain;
 use super::rbac::Rbac;
 use super::route::ClusterName;
@@ -116,8 +115,8 @@ pub enum ChainBody {
 #[derive(Clone, Debug)]
 pub struct TcpChain {
     pub stat_prefix: Arc<str>,
-    /// In istiod's order: CUSTOM, then LOG, DENY, ALLOW.
-    pub filters: Vec<NetworkFilter>,
+    /// Network RBAC in order: LOG, DENY, ALLOW as istiod sends them.
+    pub rbac: Vec<Arc<Rbac>>,
     pub clusters: TcpClusters,
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
@@ -126,13 +125,8 @@ pub struct TcpChain {
     pub access_logs: Vec<Arc<AccessLog>>,
     /// `istio.stats` present: TCP metrics wanted; `None` when the mesh has no metrics provider.
     pub stats: Option<super::http_chain::StatsFilter>,
-}
-
-/// What decides about a raw connection before its endpoint is dialled.
-#[derive(Clone, Debug)]
-pub enum NetworkFilter {
-    Rbac(Arc<Rbac>),
-    ExtAuthz(Arc<ExtAuthz>),
+    /// `sni_dynamic_forward_proxy`: the name a TLS client asks for is resolved, and dialled at this port.
+    pub sni_port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]

@@ -7,8 +7,10 @@ use super::Applied;
 use super::snapshot::ClusterEntry;
 use crate::balance::{Breakers, HostSet, HostSettings};
 use crate::model::cluster::{Cluster, Discovery, Transport};
+use crate::model::dns::DnsDiscovery;
 use crate::model::endpoint::{Assignment, Endpoint, EndpointAddress};
 use crate::model::route::ClusterName;
+use crate::model::tls::{Credential, Roots};
 use crate::translate::update::{Resource, Update};
 use crate::translate::{cluster, endpoint};
 use std::borrow::Cow;
@@ -106,7 +108,7 @@ impl Clusters {
             Discovery::Eds { .. } | Discovery::StrictDns(_) | Discovery::LogicalDns(_) => {
                 known.map(|known| &known.assignment)
             }
-            Discovery::OriginalDst | Discovery::DirectPod => {
+            Discovery::OriginalDst | Discovery::DirectPod | Discovery::DynamicForwardProxy(_) => {
                 return ClusterEntry { cluster, hosts: None, breakers: Arc::new(breakers) };
             }
         };
@@ -132,21 +134,40 @@ impl Clusters {
         let mut names = BTreeSet::new();
         for entry in self.entries.values() {
             let Transport::Tls(tls) = &entry.cluster.transport else { continue };
-            let credentials = tls.ca.iter().chain(&tls.client_certificate);
-            names.extend(credentials.filter(|name| name.contains("://")).map(|name| name.to_string()));
+            let roots = match &tls.roots {
+                Roots::Named(credential) => Some(credential),
+                Roots::Unchecked | Roots::System => None,
+            };
+            names.extend(roots.into_iter().chain(&tls.client_certificate).filter_map(|credential| {
+                match credential {
+                    Credential::Sds(name) => Some(name.to_string()),
+                    Credential::RootFile(_) | Credential::CertificateFiles { .. } => None,
+                }
+            }));
         }
         names
     }
 
-    pub(super) fn wanted_dns(&self) -> Vec<(ClusterName, Arc<Assignment>)> {
-        let clusters = self.entries.values().filter_map(|entry| match &entry.cluster.discovery {
-            Discovery::StrictDns(assignment) | Discovery::LogicalDns(assignment) => {
-                Some((entry.cluster.name.clone(), assignment.clone()))
-            }
-            _ => None,
+    pub(super) fn wanted_dns(&self) -> Vec<WantedDns> {
+        let clusters = self.entries.values().filter_map(|entry| {
+            let (discovery, logical) = match &entry.cluster.discovery {
+                Discovery::StrictDns(discovery) => (discovery, false),
+                Discovery::LogicalDns(discovery) => (discovery, true),
+                _ => return None,
+            };
+            Some(WantedDns { cluster: entry.cluster.name.clone(), discovery: discovery.clone(), logical })
         });
         clusters.collect()
     }
+}
+
+/// A cluster whose endpoints are names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedDns {
+    pub cluster: ClusterName,
+    pub discovery: Arc<DnsDiscovery>,
+    /// All addresses of a name are one endpoint.
+    pub logical: bool,
 }
 
 /// Leaves out sidecars that speak legacy mutual TLS only: in plain text they would refuse us, or worse, accept.
@@ -172,6 +193,9 @@ fn assignment_name(cluster: &Cluster) -> Option<&str> {
     match &cluster.discovery {
         Discovery::Eds { service_name } => Some(service_name),
         Discovery::StrictDns(_) | Discovery::LogicalDns(_) => Some(&cluster.name),
-        Discovery::Static(_) | Discovery::OriginalDst | Discovery::DirectPod => None,
+        Discovery::Static(_)
+        | Discovery::OriginalDst
+        | Discovery::DirectPod
+        | Discovery::DynamicForwardProxy(_) => None,
     }
 }

@@ -5,6 +5,7 @@ use crate::balance::{Breakers, HostSet};
 use crate::model::cluster::{Cluster, Discovery};
 use crate::model::listener::{ConnectTerminate, FilterChain, MainInternal};
 use crate::model::route::ClusterName;
+use crate::model::secret::Secret;
 use crate::model::workload::Workload;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub main_internal: Option<Arc<MainInternal>>,
     pub clusters: Arc<HashMap<ClusterName, Arc<ClusterEntry>>>,
     pub workloads: Arc<WorkloadIndex>,
+    /// What SDS has delivered, by name.
+    pub secrets: Arc<HashMap<Arc<str>, Arc<Secret>>>,
 }
 
 /// A cluster and where its requests can go.
@@ -26,7 +29,7 @@ pub struct Snapshot {
 pub struct ClusterEntry {
     pub cluster: Arc<Cluster>,
     /// `None` while warming: endpoints were asked for (EDS, DNS) and have not come. Wait (bounded), do not refuse.
-    /// Always `None` where the tunnel's target is the endpoint (`OriginalDst`, `DirectPod`).
+    /// Always `None` where the client says the endpoint (`OriginalDst`, `DirectPod`, `DynamicForwardProxy`).
     pub hosts: Option<Arc<HostSet>>,
     /// Counters live on across versions of the cluster.
     pub breakers: Arc<Breakers>,
@@ -42,9 +45,11 @@ pub struct WorkloadIndex {
 impl ClusterEntry {
     #[must_use]
     pub fn is_warming(&self) -> bool {
-        let addressed_by_tunnel =
-            matches!(self.cluster.discovery, Discovery::OriginalDst | Discovery::DirectPod);
-        self.hosts.is_none() && !addressed_by_tunnel
+        let addressed_by_client = matches!(
+            self.cluster.discovery,
+            Discovery::OriginalDst | Discovery::DirectPod | Discovery::DynamicForwardProxy(_)
+        );
+        self.hosts.is_none() && !addressed_by_client
     }
 }
 

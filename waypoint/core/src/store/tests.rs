@@ -148,8 +148,14 @@ fn names_are_resolved_by_the_io() {
     assert!(store.snapshot().cluster("dns").unwrap().is_warming());
     assert_eq!(store.wanted_dns().len(), 1);
     let address = EndpointAddress::Direct { address: "192.0.2.1:80".parse().unwrap(), additional: vec![] };
-    let endpoint =
-        Endpoint { address, health: Health::Healthy, weight: 1, workload: None, transport_match: vec![] };
+    let endpoint = Endpoint {
+        address,
+        hostname: None,
+        health: Health::Healthy,
+        weight: 1,
+        workload: None,
+        transport_match: vec![],
+    };
     let group = LocalityGroup {
         priority: 0,
         locality: Arc::default(),
@@ -161,6 +167,44 @@ fn names_are_resolved_by_the_io() {
     assert!(!store.resolved("dns", assignment.clone(), NOW), "the same again changes nothing");
     assert!(!store.resolved("unknown", assignment, NOW));
     assert_eq!(host_count(&store, "dns"), Some(1));
+}
+
+#[test]
+fn secrets_are_kept_while_they_are_asked_for() {
+    use xds_client::proto::envoy::envoy::extensions::transport_sockets::tls::v3 as tls;
+    let secret = tls::Secret {
+        name: "kubernetes://ca".into(),
+        r#type: Some(tls::secret::Type::ValidationContext(Default::default())),
+    };
+    let secret = [("kubernetes://ca", secret.encode_to_vec())];
+    let mut store = Store::new("");
+    apply(&mut store, type_url::SECRET, &secret, &[]);
+    assert!(store.snapshot().secrets.is_empty(), "no cluster wants it");
+    let name = tls::SdsSecretConfig { name: "kubernetes://ca".into(), sds_config: None };
+    let kind = tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig(name);
+    let common = tls::CommonTlsContext { validation_context_type: Some(kind), ..Default::default() };
+    let context = tls::UpstreamTlsContext { common_tls_context: Some(common), ..Default::default() };
+    let any = protobuf::Any {
+        type_url: "t/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext".into(),
+        value: context.encode_to_vec(),
+    };
+    let socket = core::TransportSocket {
+        name: "tls".into(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(any)),
+    };
+    let cluster = cluster::Cluster {
+        name: "a".into(),
+        transport_socket: Some(socket),
+        cluster_discovery_type: Some(cluster::cluster::ClusterDiscoveryType::Type(
+            cluster::cluster::DiscoveryType::Eds as i32,
+        )),
+        ..Default::default()
+    };
+    apply(&mut store, type_url::CLUSTER, &[("a", cluster.encode_to_vec())], &[]);
+    assert_eq!(store.wanted_sds(), ["kubernetes://ca".to_owned()].into());
+    assert!(apply(&mut store, type_url::SECRET, &secret, &[]).changed);
+    assert!(store.snapshot().secrets.contains_key("kubernetes://ca"));
+    assert!(!apply(&mut store, type_url::SECRET, &secret, &[]).changed, "the same again changes nothing");
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! Clusters. Envoy: `config.cluster.v3.Cluster`; istiod: `pilot/pkg/networking/core/cluster_waypoint.go`.
 
 mod balancing;
+pub(super) mod dns;
+mod origination;
+mod protocol;
 mod transport;
 
-use super::pb::{cluster as pb, core, protobuf::Any, upstream_http};
+use self::protocol::Protocol;
+use self::transport::Sockets;
+use super::pb::{cluster as pb, core};
 use super::problem::{At, Problem, Rejection, Result, Translated, Warnings};
 use super::{endpoint, http_filters, ignored, values, wire};
 use crate::model::Refusal;
 use crate::model::cluster::{
-    BalancePolicy, Balancing, CircuitBreakers, Cluster, Discovery, PoolSettings, RetryBudget, ServiceRef,
-    TcpKeepalive, Transport, UpstreamProtocol,
+    BalancePolicy, Balancing, CircuitBreakers, Cluster, Discovery, RetryBudget, ServiceRef,
 };
+use crate::model::dns::DnsDiscovery;
 use crate::model::endpoint::EndpointAddress;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use xds_client::type_url::CLUSTER;
@@ -57,10 +61,11 @@ fn cluster(mut proto: pb::Cluster, content_hash: u64, warnings: &mut Warnings) -
     let discovery = refusals.catch(discovery(&mut proto, warnings), || Discovery::Static(Arc::default()))?;
     let balancing =
         refusals.catch(balancing::balancing(&mut proto, overprovisioning, warnings), any_balancing)?;
-    let (protocol, pool) = refusals
-        .catch(protocol(&mut proto, warnings), || (UpstreamProtocol::Http1, PoolSettings::default()))?;
+    let Protocol { protocol, pool, by_host } =
+        refusals.catch(protocol::protocol(&mut proto, warnings), Protocol::default)?;
     let legacy_mutual_tls = proto.transport_socket_matches.iter().any(transport::is_legacy);
-    let transport = refusals.catch(transport::transport(&mut proto, warnings), || Transport::ByEndpoint)?;
+    let Sockets { transport, proxy_protocol } =
+        refusals.catch(transport::sockets(&mut proto, by_host, warnings), Sockets::default)?;
     let breakers = refusals.catch(breakers(proto.circuit_breakers.take()), CircuitBreakers::default)?;
     let outlier = proto.outlier_detection.take().map(balancing::outlier).transpose().at("outlier_detection");
     let outlier = refusals.catch(outlier, || None)?.map(Arc::new);
@@ -78,6 +83,7 @@ fn cluster(mut proto: pb::Cluster, content_hash: u64, warnings: &mut Warnings) -
         connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         protocol,
         transport,
+        proxy_protocol,
         legacy_mutual_tls,
         breakers,
         outlier,
@@ -106,7 +112,11 @@ fn discovery(proto: &mut pb::Cluster, warnings: &mut Warnings) -> Result<Discove
         None => Type::Static,
         Some(Kind::Type(value)) => wire::enum_value(value, "Cluster.type")?,
         Some(Kind::ClusterType(custom)) => {
-            return Err(Problem::unsupported("unsupported_cluster", custom.name));
+            if custom.name != "envoy.clusters.dynamic_forward_proxy" {
+                return Err(Problem::unsupported("unsupported_cluster", custom.name));
+            }
+            let settings = dns::dynamic(custom.typed_config.as_ref(), warnings).at("cluster_type")?;
+            return Ok(Discovery::DynamicForwardProxy(settings));
         }
     };
     if kind == Type::Static && direct {
@@ -115,15 +125,15 @@ fn discovery(proto: &mut pb::Cluster, warnings: &mut Warnings) -> Result<Discove
     let eds = proto.eds_cluster_config.take();
     let assignment = assignment.map(|assignment| endpoint::assignment(assignment, warnings)).transpose();
     let assignment = Arc::new(assignment.at("load_assignment")?.unwrap_or_default());
-    // Which families are asked for: both are resolved, and connecting tries them in turn.
-    proto.dns_lookup_family = 0;
+    let settings = dns::settings(proto)?;
+    let by_name = |assignment| Arc::new(DnsDiscovery { assignment, settings });
     match kind {
         Type::Eds => {
             let name = eds.map(|eds| eds.service_name).filter(|name| !name.is_empty());
             Ok(Discovery::Eds { service_name: name.unwrap_or_else(|| proto.name.clone()).into() })
         }
-        Type::StrictDns => Ok(Discovery::StrictDns(assignment)),
-        Type::LogicalDns => Ok(Discovery::LogicalDns(assignment)),
+        Type::StrictDns => Ok(Discovery::StrictDns(by_name(assignment))),
+        Type::LogicalDns => Ok(Discovery::LogicalDns(by_name(assignment))),
         Type::OriginalDst => {
             // A port override or another source of the address would send requests elsewhere than they asked to.
             match proto.lb_config.take() {
@@ -166,60 +176,6 @@ fn is_direct_pod(assignment: &super::pb::endpoint::ClusterLoadAssignment) -> boo
             },
             _ => false,
         })
-}
-
-const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
-fn protocol(proto: &mut pb::Cluster, warnings: &mut Warnings) -> Result<(UpstreamProtocol, PoolSettings)> {
-    let mut options: HashMap<String, Any> = std::mem::take(&mut proto.typed_extension_protocol_options);
-    let http = options.remove(PROTOCOL_OPTIONS);
-    if let Some(other) = options.into_keys().next() {
-        return Err(Problem::unsupported("unsupported_protocol", other));
-    }
-    let mut pool = PoolSettings {
-        tcp_keepalive: keepalive(proto.upstream_connection_options.take()),
-        ..PoolSettings::default()
-    };
-    let Some(any) = http else { return Ok((UpstreamProtocol::Http1, pool)) };
-    let mut http: upstream_http::HttpProtocolOptions = wire::unpack(&any, warnings)?;
-    let mut common = http.common_http_protocol_options.take().unwrap_or_default();
-    pool.idle_timeout = values::limit(common.idle_timeout.take().as_ref()).at(PROTOCOL_OPTIONS)?;
-    pool.max_requests_per_connection =
-        common.max_requests_per_connection.take().map(|max| max.value).filter(|max| *max > 0);
-    ignored::common_http(&mut common);
-    wire::nothing_left(&common)?;
-    let protocol = upstream_protocol(http.upstream_protocol_options.take())?;
-    ignored::protocol_options(&mut http);
-    wire::nothing_left(&http)?;
-    Ok((protocol, pool))
-}
-
-fn upstream_protocol(
-    options: Option<upstream_http::http_protocol_options::UpstreamProtocolOptions>,
-) -> Result<UpstreamProtocol> {
-    use upstream_http::http_protocol_options::UpstreamProtocolOptions as Kind;
-    use upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
-    match options {
-        None => Ok(UpstreamProtocol::Http1),
-        Some(Kind::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
-            None | Some(ProtocolConfig::HttpProtocolOptions(_)) => Ok(UpstreamProtocol::Http1),
-            Some(ProtocolConfig::Http2ProtocolOptions(_)) => Ok(UpstreamProtocol::Http2),
-            Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
-                Err(Problem::unsupported("unsupported_protocol", "http3"))
-            }
-        },
-        Some(Kind::UseDownstreamProtocolConfig(_)) => Ok(UpstreamProtocol::Downstream),
-        Some(Kind::AutoConfig(_)) => Err(Problem::unsupported("unsupported_protocol", "auto_config")),
-    }
-}
-
-fn keepalive(options: Option<pb::UpstreamConnectionOptions>) -> Option<TcpKeepalive> {
-    let keepalive = options?.tcp_keepalive?;
-    Some(TcpKeepalive {
-        probes: keepalive.keepalive_probes.map(|probes| probes.value),
-        time: keepalive.keepalive_time.map(|seconds| Duration::from_secs(seconds.value.into())),
-        interval: keepalive.keepalive_interval.map(|seconds| Duration::from_secs(seconds.value.into())),
-    })
 }
 
 fn breakers(breakers: Option<pb::CircuitBreakers>) -> Result<CircuitBreakers> {

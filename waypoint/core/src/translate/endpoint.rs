@@ -77,11 +77,13 @@ fn endpoint(mut lb: pb::LbEndpoint) -> Result<Endpoint> {
     wire::nothing_left(&lb)?;
     let additional = values::additional(&std::mem::take(&mut host.additional_addresses))?;
     let address = address(host.address.take(), additional, metadata.as_ref()).at("endpoint.address")?;
+    let hostname = std::mem::take(&mut host.hostname);
     ignored::endpoint(&mut host);
     wire::nothing_left(&host)?;
     let workload = values::metadata_text(metadata.as_ref(), "istio", "workload").map(Into::into);
     let transport_match = transport_match(metadata.as_ref());
-    Ok(Endpoint { address, health, weight, workload, transport_match })
+    let hostname = Some(hostname).filter(|name| !name.is_empty()).map(Into::into);
+    Ok(Endpoint { address, hostname, health, weight, workload, transport_match })
 }
 
 fn health(status: i32) -> Result<Health> {

@@ -5,7 +5,7 @@
 use super::ecds::Asked;
 use super::pb::{self, core, hcm, header_mutation, mutation_rules, protobuf::Any};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{ext_authz, ignored, rbac, stats, wire};
+use super::{ignored, rbac, stats, wire};
 use crate::model::http_chain::HttpFilter;
 use std::sync::Arc;
 
@@ -70,10 +70,6 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
             Some(HttpFilter::Rbac(Arc::new(rbac::http_filter(wire::unpack(any, warnings)?, warnings)?)))
         }
-        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
-            let authz = ext_authz::http_filter(wire::unpack(any, warnings)?).at("ext_authz")?;
-            Some(HttpFilter::ExtAuthz(Arc::new(authz)))
-        }
         // Their configuration in the chain is always empty; a policy here would be for every route.
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             let mut config: pb::fault::HttpFault = wire::unpack(any, warnings)?;
@@ -88,6 +84,10 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
         }
         "stats.PluginConfig" => Some(HttpFilter::Stats(stats::filter(any, warnings)?)),
         "envoy.extensions.filters.http.router.v3.Router" => Some(router(wire::unpack(any, warnings)?)?),
+        "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig" => {
+            super::dynamic_forward_proxy::http(wire::unpack(any, warnings)?)?;
+            None
+        }
         "udpa.type.v1.TypedStruct" => {
             peer_metadata(name, &wire::unpack(any, warnings)?, warnings)?;
             None

@@ -4,8 +4,8 @@
 //! the complete list: a field is either read by its room, or cleared here, or fatal.
 
 use super::pb::{
-    cluster, core, cors, endpoint, ext_authz, fault, hcm, http_rbac, listener, mongo_proxy,
-    network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
+    cluster, core, cors, dfp, endpoint, fault, hcm, http_rbac, listener, mongo_proxy, network_rbac, route,
+    router, tcp_proxy, upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -126,21 +126,6 @@ pub(super) fn cors(policy: &mut cors::CorsPolicy) {
     policy.shadow_enabled = None; // evaluates without effect
 }
 
-pub(super) fn ext_authz(filter: &mut ext_authz::ExtAuthz) {
-    filter.stat_prefix.clear(); // Envoy's own statistics
-    filter.charge_cluster_response_stats = None;
-    filter.emit_filter_state_stats = false; // for access logs only
-    filter.filter_metadata = None;
-    filter.emit_client_span = None; // tracing
-    filter.validate_mutations = false; // always validated
-    filter.enforce_response_header_limits = false; // responses are always bounded, see `waypoint`'s limits
-}
-
-pub(super) fn network_ext_authz(filter: &mut network_ext_authz::ExtAuthz) {
-    filter.stat_prefix.clear(); // Envoy's own statistics
-    filter.send_tls_alert_on_denial = false; // no TLS of the client's ends here, so there is none to alert
-}
-
 pub(super) fn http_rbac(rbac: &mut http_rbac::Rbac) {
     rbac.rules_stat_prefix.clear(); // Envoy's own statistics
     rbac.track_per_rule_stats = false;
@@ -179,7 +164,9 @@ pub(super) fn cluster(cluster: &mut cluster::Cluster) {
     cluster.metadata = None; // `istio.services` and `istio.config` are read before
     cluster.per_connection_buffer_limit_bytes = None; // our pumps are bounded by their own limits
     cluster.typed_dns_resolver_config = None; // ours asks the pod's resolver, as c-ares does
-    cluster.dns_jitter = None; // ours follow the records' TTL, within limits
+    cluster.dns_jitter = None; // each cluster has its own timer, started when it came
+    // Of DNS clusters, read before; they mean nothing to others, and istiod sets the family on some of those.
+    cluster.dns_lookup_family = 0;
     cluster.dns_refresh_rate = None;
     cluster.dns_failure_refresh_rate = None;
     cluster.respect_dns_ttl = false;
@@ -207,7 +194,6 @@ pub(super) fn outlier(outlier: &mut cluster::OutlierDetection) {
     outlier.failure_percentage_threshold = None;
     outlier.max_ejection_time_jitter = None; // spreads un-ejections
     outlier.successful_active_health_check_uneject_host = None; // no active health checks
-    outlier.always_eject_one_host = None; // the percentage always allows one, as Envoy's default
 }
 
 pub(super) fn thresholds(thresholds: &mut cluster::circuit_breakers::Thresholds) {
@@ -220,10 +206,56 @@ pub(super) fn protocol_options(options: &mut upstream_http::HttpProtocolOptions)
 }
 
 pub(super) fn common_http(options: &mut core::HttpProtocolOptions) {
-    options.max_connection_duration = None; // inner connections end with their HBONE stream or idle timeout
-    options.max_connection_duration_jitter = None;
+    options.max_connection_duration_jitter = None; // spreads closing; ours close as requests come
     options.max_headers_count = None; // response limits are in `waypoint`'s limits
     options.max_response_headers_kb = None;
+}
+
+/// What of HTTP/1 towards endpoints is fixed here.
+pub(super) fn upstream_http1(options: &mut core::Http1ProtocolOptions) {
+    options.header_key_format = None; // names are sent in lower case, which HTTP does not tell apart
+    options.enable_trailers = false; // always passed on
+    options.use_balsa_parser = None; // the parser is hyper's
+}
+
+/// What of HTTP/2 towards endpoints is fixed here.
+pub(super) fn upstream_http2(options: &mut core::Http2ProtocolOptions) {
+    options.initial_stream_window_size = None; // windows are in `waypoint`'s limits
+    options.initial_connection_window_size = None;
+    options.hpack_table_size = None; // h2's
+    options.max_outbound_frames = None; // h2's own bounds against floods
+    options.max_outbound_control_frames = None;
+    options.max_consecutive_inbound_frames_with_empty_payload = None;
+    options.max_inbound_priority_frames_per_stream = None;
+    options.max_inbound_window_update_frames_per_data_frame_sent = None;
+    options.allow_connect = false; // requests with CONNECT never get this far
+    options.stream_error_on_invalid_http_messaging = false; // h2 resets the stream
+    options.override_stream_error_on_invalid_http_message = None;
+    options.use_oghttp2_codec = None; // the codec is h2's
+    options.enable_huffman_encoding = None;
+}
+
+pub(super) fn keepalive(settings: &mut core::KeepaliveSettings) {
+    settings.interval_jitter = None; // connections begin at different times
+    settings.connection_idle_interval = None; // a connection is looked at before it is used again
+}
+
+pub(super) fn connection_options(options: &mut cluster::UpstreamConnectionOptions) {
+    options.set_local_interface_name_on_upstream_connections = false; // for Envoy's logs only
+    options.happy_eyeballs_config = None; // the order among families is fixed, see `upstream::dial`
+}
+
+pub(super) fn dns_cache(cache: &mut dfp::DnsCacheConfig) {
+    cache.name.clear(); // names are kept by themselves: the same name has the same addresses in every cache
+    cache.dns_min_refresh_rate = None; // bounds are in `waypoint`'s limits
+    cache.host_ttl = None;
+    cache.max_hosts = None;
+    cache.dns_query_timeout = None;
+    cache.dns_cache_circuit_breaker = None;
+    cache.disable_dns_refresh_on_failure = false; // names are asked for when they are wanted
+    cache.use_tcp_for_dns_lookups = false; // the resolver falls back to TCP by itself
+    cache.typed_dns_resolver_config = None; // ours asks the pod's resolver, as c-ares does
+    cache.preresolve_hostnames.clear(); // an optimisation
 }
 
 pub(super) fn assignment(assignment: &mut endpoint::ClusterLoadAssignment) {
@@ -239,7 +271,6 @@ pub(super) fn lb_endpoint(endpoint: &mut endpoint::LbEndpoint) {
 }
 
 pub(super) fn endpoint(endpoint: &mut endpoint::Endpoint) {
-    endpoint.hostname.clear(); // for `auto_host_rewrite` the DNS name is used
     endpoint.health_check_config = None; // no active health checks
     endpoint.observability_name.clear();
 }

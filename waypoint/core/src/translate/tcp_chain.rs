@@ -3,15 +3,16 @@
 use super::ecds::Asked;
 use super::pb::{self, listener as pb_listener, protobuf::Any, tcp_proxy, types};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{access_log, ext_authz, http_chain, http_filters, ignored, rbac, stats, values, wire};
-use crate::model::listener::{ChainBody, NetworkFilter, TcpChain, TcpClusters};
+use super::{access_log, http_chain, http_filters, ignored, rbac, stats, values, wire};
+use crate::model::listener::{ChainBody, TcpChain, TcpClusters};
 use std::sync::Arc;
 
 /// What the filters before the terminal one add up to.
 #[derive(Default)]
 struct Leading {
-    filters: Vec<NetworkFilter>,
+    rbac: Vec<Arc<crate::model::rbac::Rbac>>,
     stats: Option<crate::model::http_chain::StatsFilter>,
+    sni_port: Option<u16>,
 }
 
 /// The network filters of one chain; an HTTP connection manager as terminal filter makes it an HTTP chain.
@@ -44,12 +45,7 @@ pub(super) fn body(
 fn before(name: &str, any: &Any, leading: &mut Leading, warnings: &mut Warnings) -> Result<()> {
     match wire::type_name(any) {
         "envoy.extensions.filters.network.rbac.v3.RBAC" => {
-            let rbac = rbac::network_filter(wire::unpack(any, warnings)?, warnings)?;
-            leading.filters.push(NetworkFilter::Rbac(Arc::new(rbac)));
-        }
-        "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz" => {
-            let authz = ext_authz::network_filter(wire::unpack(any, warnings)?)?;
-            leading.filters.push(NetworkFilter::ExtAuthz(Arc::new(authz)));
+            leading.rbac.push(Arc::new(rbac::network_filter(wire::unpack(any, warnings)?, warnings)?));
         }
         "stats.PluginConfig" => leading.stats = Some(stats::filter(any, warnings)?),
         "udpa.type.v1.TypedStruct" => {
@@ -57,6 +53,9 @@ fn before(name: &str, any: &Any, leading: &mut Leading, warnings: &mut Warnings)
         }
         "envoy.extensions.filters.network.set_filter_state.v3.Config" => {
             carry_target(name, &wire::unpack(any, warnings)?)?;
+        }
+        "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig" => {
+            leading.sni_port = Some(super::dynamic_forward_proxy::sni(wire::unpack(any, warnings)?)?);
         }
         // Counts MongoDB operations and passes the bytes on.
         "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy" => {
@@ -96,8 +95,11 @@ fn terminal(
 ) -> Result<ChainBody> {
     match wire::type_name(any) {
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
-            if !leading.filters.is_empty() {
-                return Err(Problem::unsupported("unsupported_filter", "network policy before HTTP"));
+            if leading.sni_port.is_some() {
+                return Err(Problem::unsupported("unsupported_filter", "SNI forward proxy before HTTP"));
+            }
+            if !leading.rbac.is_empty() {
+                return Err(Problem::unsupported("unsupported_filter", "network RBAC before HTTP"));
             }
             let hcm = wire::unpack(any, warnings)?;
             http_chain::chain(hcm, extensions, warnings).map(|chain| ChainBody::Http(Arc::new(chain)))
@@ -124,13 +126,14 @@ fn tcp(mut proxy: tcp_proxy::TcpProxy, leading: Leading, warnings: &mut Warnings
     let duration = proxy.max_downstream_connection_duration.take();
     let chain = TcpChain {
         stat_prefix: std::mem::take(&mut proxy.stat_prefix).into(),
-        filters: leading.filters,
+        rbac: leading.rbac,
         clusters,
         idle_timeout: Some(idle.unwrap_or(IDLE_TIMEOUT)).filter(|idle| !idle.is_zero()),
         max_connection_duration: values::limit(duration.as_ref()).at("max_downstream_connection_duration")?,
         hash_source_ip: hash_source_ip(&std::mem::take(&mut proxy.hash_policy))?,
         access_logs: access_log::loggers(std::mem::take(&mut proxy.access_log), warnings)?,
         stats: leading.stats,
+        sni_port: leading.sni_port,
     };
     ignored::tcp_proxy(&mut proxy);
     wire::nothing_left(&proxy)?;

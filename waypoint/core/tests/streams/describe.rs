@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use waypoint_core::model::cluster::Discovery;
 use waypoint_core::model::endpoint::EndpointAddress;
 use waypoint_core::model::http_chain::HttpFilter;
-use waypoint_core::model::listener::{ChainBody, ChainMatcher, NetworkFilter, TcpClusters};
+use waypoint_core::model::listener::{ChainBody, ChainMatcher, TcpClusters};
 use waypoint_core::model::matcher::{HeaderValueMatcher, StringMatcher, StringPattern};
 use waypoint_core::model::rbac::{Permission, Principal, Rbac};
 use waypoint_core::model::route::{ClusterChoice, Forward, PathMatch, Route, RouteAction};
@@ -99,12 +99,7 @@ fn body(body: &ChainBody, out: &mut String) {
                 TcpClusters::Weighted { clusters, .. } => format!("{clusters:?}"),
             };
             writeln!(out, "  tcp -> {clusters} stats={}", tcp.stats.is_some()).unwrap();
-            for filter in &tcp.filters {
-                match filter {
-                    NetworkFilter::Rbac(one) => rbac(one, out),
-                    NetworkFilter::ExtAuthz(_) => writeln!(out, "  ext_authz").unwrap(),
-                }
-            }
+            tcp.rbac.iter().for_each(|one| rbac(one, out));
         }
         ChainBody::Http(http) => {
             let names: Vec<&str> = http.filters.iter().map(filter).collect();
@@ -126,7 +121,6 @@ fn body(body: &ChainBody, out: &mut String) {
 fn filter(filter: &HttpFilter) -> &'static str {
     match filter {
         HttpFilter::Rbac(_) => "rbac",
-        HttpFilter::ExtAuthz(_) => "ext_authz",
         HttpFilter::Cors => "cors",
         HttpFilter::Fault => "fault",
         HttpFilter::GrpcStats => "grpc_stats",
@@ -264,6 +258,7 @@ fn clusters(snapshot: &Snapshot, out: &mut String) {
             Discovery::Eds { .. } => "eds",
             Discovery::Static(_) => "static",
             Discovery::StrictDns(_) | Discovery::LogicalDns(_) => "dns",
+            Discovery::DynamicForwardProxy(_) => "dynamic_forward_proxy",
             Discovery::OriginalDst => "original_dst",
             Discovery::DirectPod => "direct_pod",
         };

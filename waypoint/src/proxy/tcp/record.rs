@@ -106,10 +106,9 @@ impl<'c> TcpRecord<'c> {
         self.log();
     }
 
-    /// Why it ended is in `%CONNECTION_TERMINATION_DETAILS%`. Envoy: RBAC sets no flag besides.
-    pub(super) fn denied(mut self, failure: &Failure) {
-        self.flags = failure.flags;
-        self.termination = Some(failure.details.clone().into_owned());
+    /// Envoy: a denied connection has no flag; why it ended is in `%CONNECTION_TERMINATION_DETAILS%`.
+    pub(super) fn denied(mut self, details: String) {
+        self.termination = Some(details);
         self.count_opened();
         self.count_closed();
         self.log();

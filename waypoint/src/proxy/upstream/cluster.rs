@@ -1,7 +1,9 @@
 //! From a cluster's name to the endpoint of one attempt.
 
 use super::destination::Destination;
+use super::proxy_header::ProxyHeader;
 use crate::limits;
+use crate::proxy::connection::Tunnel;
 use crate::proxy::worker::Worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use waypoint_core::balance::{Avoid, Host};
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::Failure;
-use waypoint_core::model::cluster::Discovery;
+use waypoint_core::model::cluster::{Discovery, Transport};
 use waypoint_core::model::endpoint::EndpointAddress;
 use waypoint_core::store::{ClusterEntry, Snapshot};
 
@@ -18,6 +20,57 @@ use waypoint_core::store::{ClusterEntry, Snapshot};
 pub struct Choice {
     pub destination: Destination,
     pub host: Option<Arc<Host>>,
+}
+
+/// What of the client's side decides where its request goes, and how its connection begins.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    /// Where the tunnel wanted to go, when that is an address.
+    pub target: Option<SocketAddr>,
+    source: SocketAddr,
+    destination: SocketAddr,
+    /// The host asked for (`Host`, or SNI): TLS may ask for it too, and a dynamic forward proxy goes there.
+    host: Option<Arc<str>>,
+    /// Where a dynamic forward proxy goes.
+    resolved: Option<EndpointAddress>,
+}
+
+impl Aim {
+    /// `host` may have a port.
+    #[must_use]
+    pub fn new(tunnel: &Tunnel, host: Option<&str>) -> Self {
+        Self {
+            target: tunnel.target,
+            source: tunnel.source,
+            destination: tunnel.destination(),
+            host: host.map(Arc::from),
+            resolved: None,
+        }
+    }
+
+    /// Finds the address where the cluster leaves it to the client to name its host.
+    ///
+    /// # Errors
+    /// When the name does not resolve.
+    pub async fn resolve(
+        mut self,
+        worker: &Worker,
+        entry: &ClusterEntry,
+        port: Option<u16>,
+    ) -> Result<Self, Failure> {
+        if let Discovery::DynamicForwardProxy(settings) = &entry.cluster.discovery {
+            let host = self.host.as_deref().ok_or_else(Failure::dns_resolution_failed)?;
+            let tls = matches!(entry.cluster.transport, Transport::Tls(_));
+            let port = port.unwrap_or(if tls { 443 } else { 80 });
+            self.resolved = Some(worker.process.names.resolve(host, port, settings).await?);
+        }
+        Ok(self)
+    }
+
+    fn proxy_header(&self, entry: &ClusterEntry) -> Option<ProxyHeader> {
+        let version = entry.cluster.proxy_protocol?;
+        Some(ProxyHeader { version, source: self.source, destination: self.destination })
+    }
 }
 
 /// The cluster, with its first endpoints known. `None`: there is no such cluster.
@@ -49,15 +102,11 @@ pub async fn ready(
     }
 }
 
-const fn finds_by_target(discovery: &Discovery) -> bool {
-    matches!(discovery, Discovery::OriginalDst | Discovery::DirectPod)
-}
-
 /// # Errors
 /// When the cluster is refused or no endpoint is available.
 pub fn choose(
     (entry, snapshot): (&ClusterEntry, &Snapshot),
-    target: Option<SocketAddr>,
+    aim: &Aim,
     hash: Option<u64>,
     avoid: Avoid<'_>,
     dice: &mut Dice,
@@ -65,24 +114,54 @@ pub fn choose(
     if let Some(refusal) = &entry.cluster.refusal {
         return Err(Failure::refused(&refusal.details));
     }
-    if finds_by_target(&entry.cluster.discovery) {
-        let target = target.ok_or_else(Failure::no_healthy_upstream)?;
-        let address = by_target(&entry.cluster.discovery, target, snapshot);
-        return Ok(Choice { destination: Destination::new(address, snapshot), host: None });
+    let (address, host) = match by_client(&entry.cluster.discovery, aim, snapshot) {
+        Some(address) => (address.ok_or_else(Failure::no_healthy_upstream)?, None),
+        None => {
+            let hosts = entry.hosts.as_ref().ok_or_else(Failure::no_healthy_upstream)?;
+            let host = hosts.pick(hash, avoid, dice).ok_or_else(Failure::no_healthy_upstream)?;
+            (host.endpoint.address.clone(), Some(host))
+        }
+    };
+    let mut destination = Destination::new(address, snapshot);
+    destination.proxy_header = aim.proxy_header(entry);
+    if let Transport::Tls(_) = &entry.cluster.transport {
+        destination.host = aim.host.as_deref().map(without_port).map(Arc::from);
     }
-    let hosts = entry.hosts.as_ref().ok_or_else(Failure::no_healthy_upstream)?;
-    let host = hosts.pick(hash, avoid, dice).ok_or_else(Failure::no_healthy_upstream)?;
-    let destination = Destination::new(host.endpoint.address.clone(), snapshot);
-    Ok(Choice { destination, host: Some(host) })
+    Ok(Choice { destination, host })
+}
+
+/// The address where the client decides: `None` when a balancer does, `Some(None)` when the client said nothing of use.
+fn by_client(discovery: &Discovery, aim: &Aim, snapshot: &Snapshot) -> Option<Option<EndpointAddress>> {
+    match discovery {
+        Discovery::OriginalDst => Some(aim.target.map(direct)),
+        Discovery::DirectPod => Some(aim.target.map(|target| pod(target, snapshot))),
+        Discovery::DynamicForwardProxy(_) => Some(aim.resolved.clone()),
+        Discovery::Eds { .. } | Discovery::Static(_) | Discovery::StrictDns(_) | Discovery::LogicalDns(_) => {
+            None
+        }
+    }
+}
+
+fn direct(address: SocketAddr) -> EndpointAddress {
+    EndpointAddress::Direct { address, additional: Vec::new() }
 }
 
 /// Requests addressed to a pod: over HBONE when the pod speaks it.
-fn by_target(discovery: &Discovery, target: SocketAddr, snapshot: &Snapshot) -> EndpointAddress {
-    let speaks_hbone = snapshot.workload(target.ip()).is_some_and(|workload| workload.hbone);
-    if matches!(discovery, Discovery::DirectPod) && speaks_hbone {
+fn pod(target: SocketAddr, snapshot: &Snapshot) -> EndpointAddress {
+    if snapshot.workload(target.ip()).is_some_and(|workload| workload.hbone) {
         let tunnel = SocketAddr::new(target.ip(), crate::config::Ports::default().hbone);
         EndpointAddress::Hbone { target, tunnel }
     } else {
-        EndpointAddress::Direct { address: target, additional: Vec::new() }
+        direct(target)
+    }
+}
+
+/// Names in certificates have no port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            name.trim_matches(['[', ']'])
+        }
+        _ => host.trim_matches(['[', ']']),
     }
 }

@@ -3,9 +3,10 @@
 //! Invariant: where WDS knows the pod, its exact identity is expected; another pod on a reused address is never
 //! taken for it, because the workload's uid is part of every pool key.
 
+use super::proxy_header::ProxyHeader;
 use mesh::identity::SpiffeId;
 use mesh::tls::ExpectedPeer;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use waypoint_core::model::endpoint::EndpointAddress;
 use waypoint_core::model::workload::Workload;
@@ -15,25 +16,48 @@ use waypoint_core::store::Snapshot;
 pub struct Destination {
     pub address: EndpointAddress,
     pub workload: Option<Arc<Workload>>,
+    /// The gateway of another network on the way there.
+    gateway: Option<Arc<Workload>>,
+    /// The request's host, where TLS may ask for it or check it.
+    pub host: Option<Arc<str>>,
+    /// Goes before everything else.
+    pub proxy_header: Option<ProxyHeader>,
 }
 
 impl Destination {
     #[must_use]
     pub fn new(address: EndpointAddress, snapshot: &Snapshot) -> Self {
         let workload = ip(&address).and_then(|ip| snapshot.workload(ip)).cloned();
-        Self { address, workload }
+        let gateway = match &address {
+            EndpointAddress::DoubleHbone { gateway, .. } => snapshot.workload(gateway.ip()).cloned(),
+            _ => None,
+        };
+        Self { address, workload, gateway, host: None, proxy_header: None }
     }
 
-    /// The uid of the workload, or a stand-in that is unique to the address.
+    fn tunnel_end(&self) -> Option<&Arc<Workload>> {
+        self.gateway.as_ref().or(self.workload.as_ref())
+    }
+
+    /// The address TLS is spoken with.
+    #[must_use]
+    pub fn peer_ip(&self) -> IpAddr {
+        match &self.address {
+            EndpointAddress::DoubleHbone { gateway, .. } => gateway.ip(),
+            address => ip(address).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        }
+    }
+
+    /// The uid of the workload the tunnel leads to, or a stand-in that is unique to the address.
     #[must_use]
     pub fn uid(&self) -> Arc<str> {
-        self.workload.as_ref().map_or_else(|| Arc::from(""), |workload| workload.uid.clone())
+        self.tunnel_end().map_or_else(|| Arc::from(""), |workload| workload.uid.clone())
     }
 
     /// Whom the tunnel must lead to.
     #[must_use]
     pub fn expected(&self, trust_domains: &ExpectedPeer) -> ExpectedPeer {
-        let principal = self.workload.as_ref().and_then(|workload| SpiffeId::parse(&workload.principal).ok());
+        let principal = self.tunnel_end().and_then(|workload| SpiffeId::parse(&workload.principal).ok());
         principal.map_or_else(|| trust_domains.clone(), ExpectedPeer::exactly)
     }
 

@@ -1,7 +1,7 @@
 //! hyper's client over one upstream connection: handshakes, requests, and what its errors mean.
 
 use super::error::UpstreamError;
-use super::transport::UpstreamStream;
+use super::stream::UpstreamStream;
 use crate::limits;
 use crate::proxy::http::body::UpstreamBody;
 use ::http::{Request, Response};
@@ -10,6 +10,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error as _;
 use waypoint_core::failure::ResetReason;
+use waypoint_core::model::cluster::Http2Settings;
 
 /// The sending side of a connection.
 pub enum Sender {
@@ -47,13 +48,20 @@ impl Sender {
     ///
     /// # Errors
     /// When the handshake fails.
-    pub async fn http2<H: Send + 'static>(stream: UpstreamStream, held: H) -> Result<Self, UpstreamError> {
+    pub async fn http2<H: Send + 'static>(
+        stream: UpstreamStream,
+        settings: Http2Settings,
+        held: H,
+    ) -> Result<Self, UpstreamError> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(limits::INNER_STREAM_WINDOW)
             .initial_connection_window_size(limits::INNER_CONNECTION_WINDOW)
             .max_header_list_size(limits::RESPONSE_HEAD_BYTES as u32);
+        if let Some(keepalive) = settings.keepalive {
+            builder.keep_alive_interval(keepalive.interval).keep_alive_timeout(keepalive.timeout);
+        }
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(|error| meaning(&error))?;
         tokio::spawn(async move {

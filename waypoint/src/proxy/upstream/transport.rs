@@ -1,21 +1,25 @@
-//! Opening one connection to an endpoint: a tunnel over the worker's HBONE pool, or plain TCP for what is not in the mesh.
+//! Opening one connection to an endpoint: a tunnel over the worker's HBONE pool, or plain TCP for what is not in the
+//! mesh; in it what the cluster begins itself, the PROXY protocol and TLS.
 
 use super::destination::Destination;
 use super::error::UpstreamError;
-use mesh::hbone::{ConnectError, Dial, Pool, PoolKey, Tunnel, TunnelStream};
+use super::origination::TlsContexts;
+use super::stream::{RawStream, UpstreamStream};
+use super::{dial, double};
+use mesh::hbone::{ConnectError, Dial, Pool, PoolKey, Tunnel};
 use mesh::identity::SpiffeId;
 use mesh::net::Keepalive;
+use mesh::secrets::SecretStore;
 use mesh::tls::ExpectedPeer;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waypoint_core::failure::ResetReason;
-use waypoint_core::model::cluster::{Cluster, TcpKeepalive, Transport as ClusterTransport};
+use waypoint_core::model::cluster::{Cluster, Transport as ClusterTransport};
 use waypoint_core::model::endpoint::EndpointAddress;
 
 /// TCP below our tunnels: from the pod's own address.
@@ -38,48 +42,55 @@ pub struct Transport {
     pub source: SpiffeId,
     /// Expected where WDS knows no identity.
     pub trust_domains: ExpectedPeer,
+    pub secrets: SecretStore,
+    pub tls: Arc<TlsContexts>,
+    /// The network this waypoint is in; gateways of others are told.
+    pub network: Arc<str>,
 }
 
 /// An open connection, and what logs say of it.
-pub struct Connected {
-    pub stream: UpstreamStream,
+pub struct Connected<S = UpstreamStream> {
+    pub stream: S,
     pub local: Option<SocketAddr>,
-}
-
-pub enum UpstreamStream {
-    Tunnel(TunnelStream),
-    Tcp(TcpStream),
 }
 
 impl Transport {
     /// # Errors
     /// When there is no connection within the cluster's connect timeout.
     pub async fn connect(&self, to: &Destination, cluster: &Cluster) -> Result<Connected, UpstreamError> {
-        if let ClusterTransport::Tls(_) = &cluster.transport {
-            return Err(local("TLS origination is not supported".to_owned()));
-        }
-        let opening = async {
-            match &to.address {
-                EndpointAddress::Hbone { target, tunnel } => self.tunnel(to, *target, *tunnel).await,
-                EndpointAddress::Direct { address, .. } => direct(*address, cluster).await,
-                EndpointAddress::Host { name, port } => {
-                    let addresses = tokio::net::lookup_host((&**name, *port)).await;
-                    let address = addresses.ok().and_then(|mut found| found.next());
-                    match address {
-                        Some(address) => direct(address, cluster).await,
-                        None => Err(local(format!("{name} does not resolve"))),
-                    }
-                }
-                EndpointAddress::DoubleHbone { .. } => {
-                    Err(local("tunnels through gateways of other networks are not supported".to_owned()))
-                }
-            }
-        };
         let limit = if cluster.connect_timeout.is_zero() { Duration::MAX } else { cluster.connect_timeout };
-        timeout(limit, opening).await.unwrap_or_else(|_| {
+        timeout(limit, self.open(to, cluster)).await.unwrap_or_else(|_| {
             let detail = format!("no connection within {limit:?}");
             Err(UpstreamError::connect(ResetReason::ConnectionTimeout, detail))
         })
+    }
+
+    async fn open(&self, to: &Destination, cluster: &Cluster) -> Result<Connected, UpstreamError> {
+        let Connected { mut stream, local } = self.raw(to, cluster).await?;
+        if let Some(header) = &to.proxy_header {
+            stream.write_all(&header.encode()).await.map_err(|error| remote(error.to_string()))?;
+        }
+        let ClusterTransport::Tls(settings) = &cluster.transport else {
+            return Ok(Connected { stream: UpstreamStream::Raw(stream), local });
+        };
+        let stream = self.tls.connect(settings, (to.host.as_ref(), to.peer_ip()), stream).await?;
+        Ok(Connected { stream: UpstreamStream::Tls(Box::new(stream)), local })
+    }
+
+    async fn raw(&self, to: &Destination, cluster: &Cluster) -> Result<Connected<RawStream>, UpstreamError> {
+        match &to.address {
+            EndpointAddress::Hbone { target, tunnel } => self.tunnel(to, *target, *tunnel).await,
+            EndpointAddress::DoubleHbone { gateway, target } => {
+                double::connect(self, to, *gateway, target).await
+            }
+            EndpointAddress::Direct { address, additional } => {
+                let stream = dial::connect(*address, additional, cluster.pool.tcp_keepalive).await;
+                let stream = stream.map_err(|error| remote(error.to_string()))?;
+                let local = stream.local_addr().ok();
+                Ok(Connected { stream: RawStream::Tcp(stream), local })
+            }
+            EndpointAddress::Host { name, .. } => Err(local(format!("{name} has not been resolved"))),
+        }
     }
 
     async fn tunnel(
@@ -87,41 +98,25 @@ impl Transport {
         to: &Destination,
         target: SocketAddr,
         tunnel: SocketAddr,
-    ) -> Result<Connected, UpstreamError> {
-        let key = PoolKey {
-            remote: tunnel,
+    ) -> Result<Connected<RawStream>, UpstreamError> {
+        let key = self.key(to, tunnel);
+        let opened = self.hbone.connect(&key, &target.to_string(), ::http::HeaderMap::new()).await;
+        let Tunnel { stream, connection_local_addr, .. } = opened.map_err(|error| tunnel_error(&error))?;
+        Ok(Connected { stream: RawStream::Tunnel(stream), local: Some(connection_local_addr) })
+    }
+
+    pub(super) fn key(&self, to: &Destination, remote: SocketAddr) -> PoolKey {
+        PoolKey {
+            remote,
             source: self.source.clone(),
             expected: to.expected(&self.trust_domains),
             source_ip: None,
             workload_uid: to.uid(),
-        };
-        let opened = self.hbone.connect(&key, &target.to_string(), ::http::HeaderMap::new()).await;
-        let Tunnel { stream, connection_local_addr, .. } = opened.map_err(|error| tunnel_error(&error))?;
-        Ok(Connected { stream: UpstreamStream::Tunnel(stream), local: Some(connection_local_addr) })
+        }
     }
 }
 
-async fn direct(address: SocketAddr, cluster: &Cluster) -> Result<Connected, UpstreamError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| remote(error.to_string()))?;
-    let local = stream.local_addr().ok();
-    let options = stream.set_nodelay(true).and_then(|()| match cluster.pool.tcp_keepalive {
-        Some(settings) => mesh::net::set_keepalive(&stream, keepalive(settings)),
-        None => mesh::net::set_keepalive(&stream, Keepalive::default()),
-    });
-    options.map_err(|error| remote(error.to_string()))?;
-    Ok(Connected { stream: UpstreamStream::Tcp(stream), local })
-}
-
-fn keepalive(settings: TcpKeepalive) -> Keepalive {
-    let default = Keepalive::default();
-    Keepalive {
-        idle: settings.time.unwrap_or(default.idle),
-        interval: settings.interval.unwrap_or(default.interval),
-        retries: settings.probes.unwrap_or(default.retries),
-    }
-}
-
-fn tunnel_error(error: &ConnectError) -> UpstreamError {
+pub(super) fn tunnel_error(error: &ConnectError) -> UpstreamError {
     let detail = error.to_string();
     match error {
         ConnectError::Refused(_) | ConnectError::Reset(_) => UpstreamError::tunnel(detail),
@@ -133,53 +128,10 @@ fn tunnel_error(error: &ConnectError) -> UpstreamError {
     }
 }
 
-fn local(detail: String) -> UpstreamError {
+pub(super) fn local(detail: String) -> UpstreamError {
     UpstreamError::connect(ResetReason::LocalConnectionFailure, detail)
 }
 
 fn remote(detail: String) -> UpstreamError {
     UpstreamError::connect(ResetReason::RemoteConnectionFailure, detail)
-}
-
-impl UpstreamStream {
-    /// Ends the connection so that the endpoint cannot take it for a clean end.
-    pub fn reset(&mut self) {
-        match self {
-            Self::Tunnel(stream) => stream.reset(h2::Reason::CANCEL),
-            // Closing with linger zero sends RST; on failure the kernel sends FIN, the best that is left.
-            Self::Tcp(stream) => drop(socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO))),
-        }
-    }
-}
-
-impl AsyncRead for UpstreamStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

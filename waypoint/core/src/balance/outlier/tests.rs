@@ -61,6 +61,10 @@ fn only_so_many_are_out_at_once() {
         assert_eq!(ejected, expect, "{percent} % of {count}");
         assert_eq!(hosts.iter().filter(|host| host.is_ejected()).count(), expect);
     }
+    let hosts = hosts(3);
+    let config = OutlierDetection { max_ejection_percent: 10, always_eject_one: true, ..outlier() };
+    let ejected = hosts.iter().filter(|host| eject(&config, &hosts, host, now(1))).count();
+    assert_eq!(ejected, 1, "always one, whatever the percentage");
 }
 
 #[test]

@@ -28,13 +28,14 @@ pub(crate) fn outlier() -> OutlierDetection {
         base_ejection_time: Duration::from_secs(30),
         max_ejection_time: Duration::from_secs(300),
         max_ejection_percent: 100,
+        always_eject_one: false,
     }
 }
 
 /// Host `n` is 10.0.0.n:80.
 pub(crate) fn endpoint(n: u8, health: Health, weight: u32) -> Arc<Endpoint> {
     let address = EndpointAddress::Direct { address: ([10, 0, 0, n], 80).into(), additional: vec![] };
-    Arc::new(Endpoint { address, health, weight, workload: None, transport_match: vec![] })
+    Arc::new(Endpoint { address, hostname: None, health, weight, workload: None, transport_match: vec![] })
 }
 
 pub(crate) fn group(priority: u32, zone: &str, weight: u32, endpoints: Vec<Arc<Endpoint>>) -> LocalityGroup {

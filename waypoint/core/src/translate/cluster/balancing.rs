@@ -131,6 +131,7 @@ pub(super) fn outlier(mut outlier: pb::OutlierDetection) -> Result<OutlierDetect
             .take()
             .map_or(10, |percent| percent.value)
             .min(100),
+        always_eject_one: outlier.always_eject_one_host.take().is_some_and(|always| always.value),
     };
     ignored::outlier(&mut outlier);
     wire::nothing_left(&outlier)?;

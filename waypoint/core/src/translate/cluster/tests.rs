@@ -1,4 +1,10 @@
+use super::protocol::PROTOCOL_OPTIONS;
 use super::*;
+use crate::model::cluster::{Http2Keepalive, Transport, UpstreamProtocol};
+use crate::model::dns::DnsFamily;
+use crate::model::matcher::StringPattern;
+use crate::model::tls::{Credential, PeerNames, Roots, Sni, TlsVersions};
+use crate::translate::pb::upstream_http;
 use crate::translate::pb::{self as protos, internal_upstream, protobuf, tls};
 use crate::translate::tests::{pack, seconds};
 use pb::cluster::{self as inner, ClusterDiscoveryType, DiscoveryType, LbPolicy};
@@ -100,6 +106,110 @@ fn pools() {
 }
 
 #[test]
+fn connections_end_and_streams_are_counted() {
+    use upstream_http::http_protocol_options::{
+        ExplicitHttpConfig, UpstreamProtocolOptions as Kind, explicit_http_config::ProtocolConfig,
+    };
+    let keepalive =
+        core::KeepaliveSettings { interval: seconds(7), timeout: seconds(3), ..Default::default() };
+    let http2 = core::Http2ProtocolOptions {
+        max_concurrent_streams: number(5),
+        connection_keepalive: Some(keepalive),
+        ..Default::default()
+    };
+    let config = Some(ProtocolConfig::Http2ProtocolOptions(http2));
+    let common = core::HttpProtocolOptions { max_connection_duration: seconds(600), ..Default::default() };
+    let pool = translated(&with_options(&upstream_http::HttpProtocolOptions {
+        common_http_protocol_options: Some(common),
+        upstream_protocol_options: Some(Kind::ExplicitHttpConfig(ExplicitHttpConfig {
+            protocol_config: config,
+        })),
+        ..Default::default()
+    }))
+    .pool;
+    assert_eq!(pool.max_connection_duration, Some(Duration::from_secs(600)));
+    assert_eq!(pool.http2.max_concurrent_streams, Some(5));
+    let keepalive = Http2Keepalive { interval: Duration::from_secs(7), timeout: Duration::from_secs(3) };
+    assert_eq!(pool.http2.keepalive, Some(keepalive));
+}
+
+#[test]
+fn names_by_the_request_s_host() {
+    let options = upstream_http::HttpProtocolOptions {
+        upstream_http_protocol_options: Some(core::UpstreamHttpProtocolOptions {
+            auto_sni: true,
+            auto_san_validation: true,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let cluster = pb::Cluster {
+        transport_socket: Some(tls_socket(Some("file-root:system"), "san")),
+        ..with_options(&options)
+    };
+    let Transport::Tls(tls) = translated(&cluster).transport else { panic!() };
+    assert_eq!((&tls.sni, tls.parameters.versions), (&Sni::Host, TlsVersions::Tls12AndTls13));
+    assert!(matches!(tls.names, PeerNames::Host), "{tls:?}");
+}
+
+#[test]
+fn proxy_protocol_around_tls() {
+    use protos::proxy_protocol::ProxyProtocolUpstreamTransport;
+    let of = |config: core::ProxyProtocolConfig| {
+        let outer = ProxyProtocolUpstreamTransport {
+            config: Some(config),
+            transport_socket: Some(tls_socket(Some("file-root:system"), "san")),
+            ..Default::default()
+        };
+        let any = core::transport_socket::ConfigType::TypedConfig(pack(&outer));
+        let socket = core::TransportSocket { name: "proxy".into(), config_type: Some(any) };
+        pb::Cluster { transport_socket: Some(socket), ..eds() }
+    };
+    let cluster = translated(&of(core::ProxyProtocolConfig { version: 1, ..Default::default() }));
+    assert_eq!(cluster.proxy_protocol, Some(crate::model::cluster::ProxyProtocol::V2));
+    assert!(matches!(cluster.transport, Transport::Tls(_)));
+    let tlvs = core::ProxyProtocolConfig { added_tlvs: vec![Default::default()], ..Default::default() };
+    assert_eq!(refusal(&of(tlvs)), "unsupported_field{ProxyProtocolConfig#3}");
+}
+
+#[test]
+fn names_to_resolve() {
+    let cluster = pb::Cluster {
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns as i32)),
+        dns_lookup_family: inner::DnsLookupFamily::V4Only as i32,
+        dns_refresh_rate: seconds(60),
+        respect_dns_ttl: true,
+        ..eds()
+    };
+    let Discovery::StrictDns(dns) = translated(&cluster).discovery else { panic!() };
+    let minute = Duration::from_secs(60);
+    assert_eq!((dns.settings.family, dns.settings.respect_ttl), (DnsFamily::V4Only, true));
+    assert_eq!((dns.settings.refresh, dns.settings.failure_refresh), (minute, minute));
+    let cache = protos::dfp::DnsCacheConfig {
+        dns_lookup_family: inner::DnsLookupFamily::All as i32,
+        ..Default::default()
+    };
+    let kind = protos::dfp_cluster::cluster_config::ClusterImplementationSpecifier::DnsCacheConfig(cache);
+    let config = protos::dfp_cluster::ClusterConfig {
+        cluster_implementation_specifier: Some(kind),
+        ..Default::default()
+    };
+    let dynamic = |config: &protos::dfp_cluster::ClusterConfig| pb::Cluster {
+        cluster_discovery_type: Some(ClusterDiscoveryType::ClusterType(inner::CustomClusterType {
+            name: "envoy.clusters.dynamic_forward_proxy".into(),
+            typed_config: Some(pack(config)),
+        })),
+        lb_policy: LbPolicy::ClusterProvided as i32,
+        ..eds()
+    };
+    let Discovery::DynamicForwardProxy(settings) = translated(&dynamic(&config)).discovery else { panic!() };
+    assert_eq!((settings.family, settings.refresh), (DnsFamily::All, minute));
+    let coalesced =
+        protos::dfp_cluster::ClusterConfig { allow_coalesced_connections: true, ..config };
+    assert_eq!(refusal(&dynamic(&coalesced)), "unsupported_field{ClusterConfig#3}");
+}
+
+#[test]
 fn balancers() {
     let with = |policy: LbPolicy, config: Option<inner::LbConfig>| pb::Cluster {
         lb_policy: policy as i32,
@@ -188,14 +298,21 @@ fn tls_origination() {
         tls
     };
     let system = of(Some("file-root:system"));
-    assert_eq!((system.ca.as_deref(), system.insecure_skip_verify), (None, false));
-    assert_eq!(
-        (system.sni.as_deref(), system.subject_alt_names.as_slice()),
-        (Some("sni"), ["san".into()].as_slice())
-    );
-    let named = of(Some("kubernetes://ca"));
-    assert_eq!((named.ca.as_deref(), named.insecure_skip_verify), (Some("kubernetes://ca"), false));
-    assert!(of(None).insecure_skip_verify);
+    assert_eq!((&system.roots, &system.sni), (&Roots::System, &Sni::Fixed("sni".into())));
+    let PeerNames::Matching(names) = &system.names else { panic!("{system:?}") };
+    assert!(matches!(&names[0].matcher.pattern, StringPattern::Exact(name) if &**name == "san"));
+    let sds = Credential::Sds("kubernetes://ca".into());
+    assert_eq!(of(Some("kubernetes://ca")).roots, Roots::Named(sds));
+    let file = Credential::RootFile("/etc/certs/ca.pem".into());
+    assert_eq!(of(Some("file-root:/etc/certs/ca.pem")).roots, Roots::Named(file));
+    for (name, expect) in [
+        (None, "unsupported_transport_socket{subject_alt_names_without_roots}"),
+        (Some("default"), "unsupported_secret{default}"),
+        (Some("invalid://x"), "unsupported_secret{invalid://x}"),
+    ] {
+        let cluster = pb::Cluster { transport_socket: Some(tls_socket(name, "san")), ..eds() };
+        assert_eq!(refusal(&cluster), expect);
+    }
     let unknown = core::transport_socket::ConfigType::TypedConfig(pack(&core::Node::default()));
     let socket = core::TransportSocket { name: "odd".into(), config_type: Some(unknown) };
     assert_eq!(

@@ -8,7 +8,7 @@ use super::{After, Exchange};
 use crate::proxy::http::framing;
 use crate::proxy::http::session::{Gone, Session};
 use crate::proxy::mirror;
-use crate::proxy::upstream::cluster::{self, Choice};
+use crate::proxy::upstream::cluster::{self, Aim, Choice};
 use crate::proxy::upstream::error::UpstreamError;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{PathAndQuery, Scheme};
@@ -42,6 +42,7 @@ pub(super) struct Forwarding {
     pub plan: ForwardPlan,
     pub entry: Arc<ClusterEntry>,
     pub prepared: Prepared,
+    aim: Aim,
     pub upload: Upload,
     pub retry: RetryState,
     pub deadlines: Deadlines,
@@ -69,8 +70,9 @@ impl Exchange<'_> {
         session: &mut S,
         request: Request,
         plan: ForwardPlan,
+        has_body: bool,
     ) -> After {
-        let mut forwarding = match self.prepare(request, plan).await {
+        let mut forwarding = match self.prepare(request, plan, has_body).await {
             Ok(forwarding) => forwarding,
             Err(failure) => return self.answer(session, &failure),
         };
@@ -88,7 +90,12 @@ impl Exchange<'_> {
         }
     }
 
-    async fn prepare(&mut self, request: Request, plan: ForwardPlan) -> Result<Forwarding, Failure> {
+    async fn prepare(
+        &mut self,
+        request: Request,
+        plan: ForwardPlan,
+        has_body: bool,
+    ) -> Result<Forwarding, Failure> {
         self.record.cluster = Some(plan.cluster.clone());
         let ready = cluster::ready(&self.connection.worker, &self.snapshot, &plan.cluster).await;
         let (snapshot, entry) = ready.ok_or_else(|| plan.cluster_not_found())?;
@@ -96,6 +103,9 @@ impl Exchange<'_> {
         self.record.service = entry.cluster.service.clone();
         let overflow = || Failure::reset(ResetReason::Overflow, &ResetContext::default());
         let permit = entry.breakers.request().ok_or_else(overflow)?;
+        // The host the client asked for, before the route changes it. Envoy: both look at it before the router does.
+        let aim = Aim::new(&self.connection.tunnel, Some(&request.authority));
+        let aim = aim.resolve(&self.connection.worker, &entry, None).await?;
         let http2 = match entry.cluster.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
@@ -103,13 +113,14 @@ impl Exchange<'_> {
         };
         let length = framing::content_length(&request.headers);
         let prepared = self.upstream_request(request, &plan)?;
-        let upload = Upload::new(self.has_body, length, std::mem::take(&mut self.early));
+        let upload = Upload::new(has_body, length);
         let deadlines = Deadlines::new(&plan.timeouts, &self.chain, tokio::time::Instant::now());
         let retry = RetryState::new(plan.retry.clone());
         Ok(Forwarding {
             plan,
             entry,
             prepared,
+            aim,
             upload,
             retry,
             deadlines,
@@ -151,7 +162,7 @@ impl Exchange<'_> {
     async fn attempt<S: Session>(&mut self, session: &mut S, forwarding: &mut Forwarding) -> Next {
         let picked = cluster::choose(
             (&forwarding.entry, &self.snapshot),
-            self.connection.tunnel.target,
+            &forwarding.aim,
             forwarding.plan.hash.hash,
             forwarding.retry.avoid(&forwarding.tried),
             &mut self.dice,
@@ -192,8 +203,7 @@ impl Exchange<'_> {
             prepared.headers.insert(ATTEMPT_COUNT, HeaderValue::from(forwarding.retry.attempts()));
         }
         if forwarding.plan.host == HostPlan::Auto
-            && let waypoint_core::model::endpoint::EndpointAddress::Host { name, .. } =
-                &chosen.choice.destination.address
+            && let Some(name) = chosen.choice.host.as_ref().and_then(|host| host.endpoint.hostname.as_deref())
             && let Ok(name) = HeaderValue::from_str(name)
         {
             prepared.host = name;
@@ -315,13 +325,12 @@ fn observed(error: &UpstreamError) -> Option<Observed> {
 }
 
 impl Prepared {
-    /// A request of our own.
+    /// The host upstream sees.
     #[must_use]
-    pub fn new(method: Method, path: PathAndQuery, host: HeaderValue, headers: HeaderMap) -> Self {
-        Self { method, path, host, headers, upgrade: false }
+    pub fn host(&self) -> Option<&str> {
+        self.host.to_str().ok()
     }
 
-    /// The host upstream sees.
     pub fn append_to_host(&mut self, suffix: &str) {
         let Ok(host) = self.host.to_str() else { return };
         let changed = match host.rsplit_once(':') {

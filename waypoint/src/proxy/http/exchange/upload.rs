@@ -1,6 +1,5 @@
 //! The request body on its way: to the attempt at hand, into the buffer a retry would need, and to mirrors.
 
-use super::early::Early;
 use crate::limits;
 use crate::proxy::http::body::{Slot, UpstreamBody};
 use crate::proxy::http::session::Piece;
@@ -12,11 +11,8 @@ pub struct Upload {
     /// `None` when the request has no body.
     slot: Option<Slot>,
     length: Option<u64>,
-    /// What was read so far, while it can still be sent, or sent again.
-    kept: Vec<Bytes>,
-    /// Whether it will be wanted again once it is on its way.
-    repeatable: bool,
-    started: bool,
+    /// What was read so far, while it can still be sent again.
+    kept: Option<Vec<Bytes>>,
     kept_bytes: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
@@ -26,20 +22,16 @@ pub struct Upload {
 
 impl Upload {
     #[must_use]
-    pub fn new(has_body: bool, length: Option<u64>, early: Early) -> Self {
-        let bytes = early.bytes;
-        let ended = !has_body || early.end.is_some();
+    pub fn new(has_body: bool, length: Option<u64>) -> Self {
         Self {
             slot: has_body.then(Slot::default),
             length,
-            kept: early.pieces,
-            repeatable: bytes <= limits::RETRY_BODY_BYTES,
-            started: false,
-            kept_bytes: bytes,
-            trailers: early.end.flatten(),
-            ended,
+            kept: has_body.then(Vec::new),
+            kept_bytes: 0,
+            trailers: None,
+            ended: !has_body,
             mirrors: Vec::new(),
-            bytes: bytes as u64,
+            bytes: 0,
         }
     }
 
@@ -51,14 +43,13 @@ impl Upload {
     /// Whether another attempt could send the whole request.
     #[must_use]
     pub fn can_repeat(&self) -> bool {
-        self.slot.is_none() || self.repeatable
+        self.slot.is_none() || self.kept.is_some()
     }
 
     /// Nobody will ask for a repetition any more.
     pub fn forget(&mut self) {
-        self.repeatable = false;
-        if self.started {
-            self.kept = Vec::new();
+        if self.slot.is_some() {
+            self.kept = None;
         }
     }
 
@@ -67,9 +58,7 @@ impl Upload {
         if self.slot.is_none() {
             return UpstreamBody::Empty;
         }
-        self.started = true;
-        let pieces = if self.repeatable { self.kept.clone() } else { std::mem::take(&mut self.kept) };
-        let slot = Slot::replaying(pieces);
+        let slot = Slot::replaying(self.kept.iter().flatten().cloned());
         if self.ended {
             slot.end(self.trailers.clone());
         }
@@ -82,12 +71,8 @@ impl Upload {
         if self.slot.is_none() {
             return UpstreamBody::Empty;
         }
-        let slot = Slot::replaying(self.kept.iter().cloned());
-        if self.ended {
-            slot.end(self.trailers.clone());
-        } else {
-            self.mirrors.push(slot.clone());
-        }
+        let slot = Slot::default();
+        self.mirrors.push(slot.clone());
         UpstreamBody::Slot { slot, length: self.length }
     }
 
@@ -109,8 +94,8 @@ impl Upload {
         if self.kept_bytes > limits::RETRY_BODY_BYTES {
             self.forget();
         }
-        if self.repeatable {
-            self.kept.push(data.clone());
+        if let Some(kept) = &mut self.kept {
+            kept.push(data.clone());
         }
         self.mirrors.retain(|mirror| {
             let keeps_up = mirror.waiting() < limits::MIRROR_CHUNKS;
@@ -150,6 +135,3 @@ impl Drop for Upload {
         self.fail();
     }
 }
-
-#[cfg(test)]
-mod tests;
