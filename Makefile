@@ -8,7 +8,7 @@ GO_FLAGS      := -trimpath -ldflags '-s -w'
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh goldens
+.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh replay goldens
 
 demo: build ## Bookinfo behind our ztunnel and waypoint; prints a URL; Ctrl-C removes everything
 	$(BIN)/fairway up examples/bookinfo
@@ -22,7 +22,7 @@ istiod: ## istiod with its Kubernetes in memory
 release: istiod ## the proxies as they ship
 	cargo build --locked --release --bins
 
-test: test-rust test-go test-mesh ## everything; the last part runs the README's story on a real mesh
+test: test-rust test-go replay test-mesh ## everything; the last part runs the README's story on a real mesh
 
 test-rust:
 	cargo test --locked --workspace
@@ -33,6 +33,10 @@ test-go:
 test-mesh: build
 	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
 
+replay: ## recorded configurations and hostile requests through the waypoint: conformance/replay
+	cargo build --locked -p waypoint --bins
+	FAIRWAY_CACHE=$(FAIRWAY_CACHE) conformance/replay/run
+
 goldens: istiod ## what istiod sends in conformance/goldens' scenarios, recorded anew
 	conformance/goldens/record $(BIN)/fairway-istiod
 
@@ -42,7 +46,7 @@ lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	$< --locked check bans licenses sources
 	@test -z "$$(gofmt -l local/istiod)" || { gofmt -l local/istiod; echo "gofmt: the files above"; exit 1; }
 	cd local/istiod && go vet -trimpath ./...
-	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run
+	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run conformance/replay/run conformance/goldens/record
 
 fmt:
 	cargo fmt --all

@@ -25,6 +25,10 @@ pub const WARMING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Request body kept for a retry. Envoy: `per_connection_buffer_limit_bytes`, 1 MiB; a longer body is sent once only.
 pub const RETRY_BODY_BYTES: usize = 1 << 20;
 
+/// Answer of an authorization service, its body included; a longer one is an error of the service.
+/// gRPC: 4 MiB. Envoy: unlimited.
+pub const AUTHZ_ANSWER_BYTES: usize = 4 << 20;
+
 /// Chunks of a request body that may wait for a mirror that is slower than the request; then the mirror is given up.
 /// Envoy: mirrors share the buffer limit of the request.
 pub const MIRROR_CHUNKS: usize = 64;

@@ -1,6 +1,8 @@
 //! Layer 5: tunnels in, requests through, connections out.
 
 pub mod accept;
+pub mod authz;
+pub mod call;
 pub mod connection;
 pub mod http;
 pub mod log_sink;

@@ -4,6 +4,7 @@
 //! The short flags and the details strings are API: dashboards and runbooks match on Envoy's.
 //! Envoy: `envoy/stream_info/stream_info.h` (response flags), `response_code_details`.
 
+mod authz;
 mod causes;
 mod grpc;
 mod reset;

@@ -14,6 +14,10 @@ pub const NESTING_MAX: usize = 64;
 /// Body of a direct response. Envoy: `max_direct_response_body_size_bytes`, 4096 by default, 1 MiB as istiod sets it.
 pub const DIRECT_RESPONSE_BODY_BYTES_MAX: usize = 1 << 20;
 
+/// Request body that may be kept for an authorization service; a filter that asks for more refuses its chain.
+/// Envoy: whatever `max_request_bytes` says.
+pub const AUTHZ_BODY_BYTES_MAX: usize = 16 << 20;
+
 /// Retries of one request, whatever the policy says. Envoy: unlimited; more only multiplies an outage.
 pub const RETRIES_MAX: u32 = 100;
 

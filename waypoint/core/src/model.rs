@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod cluster;
 pub mod dns;
 pub mod endpoint;
+pub mod ext_authz;
 pub mod http_chain;
 pub mod listener;
 pub mod matcher;

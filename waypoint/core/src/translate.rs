@@ -14,11 +14,13 @@
 
 pub mod access_log;
 mod chain_match;
+pub mod check;
 pub mod cluster;
 mod connect_terminate;
 mod dynamic_forward_proxy;
 pub mod ecds;
 pub mod endpoint;
+mod ext_authz;
 mod format;
 mod http_chain;
 mod http_filters;

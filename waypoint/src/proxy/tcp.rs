@@ -8,18 +8,22 @@ mod record;
 
 use self::copy::{Bounds, Counters, Ended};
 use self::record::TcpRecord;
+use super::authz;
 use super::connection::Connection;
 use super::stream::{InnerStream, refuse};
 use super::upstream::cluster::{self, Aim, Choice};
 use super::upstream::error::UpstreamError;
 use super::upstream::transport::Connected;
 use crate::limits;
+use http::StatusCode;
 use std::sync::Arc;
 use waypoint_core::balance::{Observed, Permit};
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::{Failure, ResetContext, ResetReason};
-use waypoint_core::model::listener::{FilterChain, TcpChain, TcpClusters};
-use waypoint_core::model::metadata::DynamicMetadata;
+use waypoint_core::model::ext_authz::ExtAuthz;
+use waypoint_core::model::listener::{FilterChain, NetworkFilter, TcpChain, TcpClusters};
+use waypoint_core::model::metadata::{DynamicMetadata, MetadataValue};
+use waypoint_core::policy::ext_authz::{self, Enabled, Verdict};
 use waypoint_core::policy::rbac;
 use waypoint_core::routing::plan::weighted_index;
 use waypoint_core::store::ClusterEntry;
@@ -32,8 +36,8 @@ const CONNECT_ATTEMPTS: usize = 3;
 pub async fn serve(stream: InnerStream, connection: &Connection, chain: &FilterChain, body: &Arc<TcpChain>) {
     let mut record = TcpRecord::new(connection, body.clone());
     tracing::trace!(chain = &*chain.name, "tcp connection");
-    if let Some(denied) = denied(body, connection) {
-        record.denied(denied);
+    if let Err(denied) = admit(body, connection).await {
+        record.denied(&denied);
         return refuse(stream).await;
     }
     let opened = match open(connection, body, &mut record).await {
@@ -46,12 +50,50 @@ pub async fn serve(stream: InnerStream, connection: &Connection, chain: &FilterC
     relay(stream, opened, body, record).await;
 }
 
-/// The network RBAC filters in order: LOG, DENY, ALLOW.
-fn denied(chain: &TcpChain, connection: &Connection) -> Option<String> {
-    let metadata = DynamicMetadata::default();
-    let view = connection.tunnel.view(&metadata);
-    let denial = chain.rbac.iter().find_map(|policy| rbac::check_network(policy, &view).denied)?;
-    Some(denial.failure().details.into_owned())
+/// The filters in order; the first that objects ends the connection.
+async fn admit(chain: &TcpChain, connection: &Connection) -> Result<(), Failure> {
+    let mut metadata = DynamicMetadata::default();
+    for filter in &chain.filters {
+        match filter {
+            NetworkFilter::Rbac(policy) => {
+                let decision = rbac::check_network(policy, &connection.tunnel.view(&metadata));
+                if let Some(shadow) = &decision.shadow {
+                    shadow.tell("envoy.filters.network.rbac", &policy.shadow_stat_prefix, &mut metadata);
+                }
+                if let Some(denial) = decision.denied {
+                    return Err(denial.failure());
+                }
+            }
+            NetworkFilter::ExtAuthz(config) => authorize(config, connection, &mut metadata).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Envoy: asks at the client's first bytes; here before them, so that a client that waits for the server is checked too.
+async fn authorize(
+    config: &ExtAuthz,
+    connection: &Connection,
+    metadata: &mut DynamicMetadata,
+) -> Result<(), Failure> {
+    if ext_authz::enabled(config, metadata, &mut connection.worker.dice()) != Enabled::Check {
+        return Ok(());
+    }
+    let (snapshot, _) = connection.chain();
+    // The values of a connection's check hold no formats: `translate` refuses them.
+    let call = authz::prepare(config, &authz::describe(connection, metadata), &mut |_| None);
+    match authz::ask(connection, &snapshot, config, call).await {
+        Verdict::Allowed(allowed) => {
+            if let Some(MetadataValue::Struct(fields)) = allowed.metadata {
+                metadata.merge("envoy.filters.network.ext_authz", fields);
+            }
+            Ok(())
+        }
+        Verdict::Error(_) if config.failure_mode_allow => Ok(()),
+        Verdict::Denied(_) => Err(Failure::authz_denied(StatusCode::FORBIDDEN)),
+        Verdict::Error(_) => Err(Failure::authz_error(StatusCode::FORBIDDEN)),
+        Verdict::Invalid => Err(Failure::authz_invalid()),
+    }
 }
 
 /// A connection to an endpoint, and what is counted while it lives.
@@ -72,7 +114,7 @@ async fn open(
     let (snapshot, _) = connection.chain();
     let found = cluster::ready(worker, &snapshot, &name).await;
     let (snapshot, entry) =
-        found.ok_or_else(|| Failure::cluster_not_found(http::StatusCode::SERVICE_UNAVAILABLE))?;
+        found.ok_or_else(|| Failure::cluster_not_found(StatusCode::SERVICE_UNAVAILABLE))?;
     record.service = entry.cluster.service.clone();
     let permit = entry.breakers.connection();
     let permit = permit.ok_or_else(|| Failure::reset(ResetReason::Overflow, &ResetContext::default()))?;

@@ -14,11 +14,13 @@ use crate::limits;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::hbone::{ConnectStream, TunnelStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use waypoint_core::matching::view::NetworkView;
 use waypoint_core::model::listener::{ApplicationProtocol, ChainBody, FilterChain};
 use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::policy::rbac;
@@ -53,7 +55,7 @@ pub fn open(worker: &Arc<Worker>, connect: ConnectStream) {
 async fn run(worker: Arc<Worker>, connect: ConnectStream) {
     let tunnel = describe(&connect);
     let snapshot = worker.snapshot();
-    if let Err((status, reason)) = admit(&snapshot, &tunnel) {
+    if let Err((status, reason)) = admit(&snapshot, &tunnel, connect.peer().local) {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, %reason, "tunnel refused");
         return connect.refuse(status, HeaderMap::new());
     }
@@ -100,12 +102,14 @@ fn describe(connect: &ConnectStream) -> Tunnel {
 }
 
 /// Who may open a tunnel at all: policies of the waypoint itself.
-fn admit(snapshot: &Snapshot, tunnel: &Tunnel) -> Result<(), (StatusCode, String)> {
+///
+/// Their ports are those the tunnel arrived at, 15008: the target is for the policies inside.
+fn admit(snapshot: &Snapshot, tunnel: &Tunnel, arrived_at: SocketAddr) -> Result<(), (StatusCode, String)> {
     let Some(terminate) = &snapshot.connect_terminate else {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "no configuration yet".to_owned()));
     };
     let metadata = DynamicMetadata::default();
-    let view = tunnel.view(&metadata);
+    let view = NetworkView { destination: arrived_at, ..tunnel.view(&metadata) };
     match terminate.rbac.iter().find_map(|policy| rbac::check_network(policy, &view).denied) {
         Some(denial) => Err((StatusCode::FORBIDDEN, denial.failure().details.into_owned())),
         None => Ok(()),

@@ -65,6 +65,19 @@ impl NormalizedPath {
         &self.text[..self.path_len]
     }
 
+    /// The same path with another query; an empty one leaves no `?`.
+    ///
+    /// The caller encodes: whatever is not visible ASCII, and `#`, is left out here to keep the invariant.
+    #[must_use]
+    pub fn with_query(&self, query: &str) -> Self {
+        let mut text = self.path().to_owned();
+        if !query.is_empty() {
+            text.push('?');
+            text.extend(query.chars().filter(|c| c.is_ascii_graphic() && *c != '#'));
+        }
+        Self { text, path_len: self.path_len }
+    }
+
     /// Without the `?`; `Some("")` for `/a?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

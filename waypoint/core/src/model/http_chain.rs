@@ -2,6 +2,7 @@
 //! Envoy: `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
 use super::access_log::AccessLog;
+use super::ext_authz::ExtAuthz;
 use super::rbac::Rbac;
 use super::route::RouteTable;
 use http::HeaderValue;
@@ -70,6 +71,7 @@ pub enum EscapedSlashes {
 #[derive(Clone, Debug)]
 pub enum HttpFilter {
     Rbac(Arc<Rbac>),
+    ExtAuthz(Arc<ExtAuthz>),
     /// Empty in the chain: its configuration is per route (`Route::cors`).
     Cors,
     /// Empty in the chain: its configuration is per route (`Route::fault`).

@@ -5,6 +5,7 @@
 
 use super::Refusal;
 use super::access_log::AccessLog;
+use super::ext_authz::ExtAuthz;
 use super::http_chain::HttpChain;
 use super::rbac::Rbac;
 use super::route::ClusterName;
@@ -115,8 +116,8 @@ pub enum ChainBody {
 #[derive(Clone, Debug)]
 pub struct TcpChain {
     pub stat_prefix: Arc<str>,
-    /// Network RBAC in order: LOG, DENY, ALLOW as istiod sends them.
-    pub rbac: Vec<Arc<Rbac>>,
+    /// In istiod's order: CUSTOM, then LOG, DENY, ALLOW.
+    pub filters: Vec<NetworkFilter>,
     pub clusters: TcpClusters,
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
@@ -127,6 +128,13 @@ pub struct TcpChain {
     pub stats: Option<super::http_chain::StatsFilter>,
     /// `sni_dynamic_forward_proxy`: the name a TLS client asks for is resolved, and dialled at this port.
     pub sni_port: Option<u16>,
+}
+
+/// What decides about a raw connection before its endpoint is dialled.
+#[derive(Clone, Debug)]
+pub enum NetworkFilter {
+    Rbac(Arc<Rbac>),
+    ExtAuthz(Arc<ExtAuthz>),
 }
 
 #[derive(Clone, Debug)]

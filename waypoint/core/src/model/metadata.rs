@@ -24,6 +24,15 @@ impl DynamicMetadata {
     /// No metadata at all, for connections and requests no filter has written to.
     pub const EMPTY: &'static Self = &Self { filters: Vec::new() };
 
+    /// Adds what `filter` tells to what it told before.
+    pub fn merge(&mut self, filter: &str, told: BTreeMap<Box<str>, MetadataValue>) {
+        match self.filters.iter_mut().find(|(name, _)| **name == *filter) {
+            Some((_, MetadataValue::Struct(fields))) => fields.extend(told),
+            Some((_, other)) => *other = MetadataValue::Struct(told),
+            None => self.filters.push((filter.into(), MetadataValue::Struct(told))),
+        }
+    }
+
     /// The value at `path` under `filter`; lists are not descended into.
     #[must_use]
     pub fn value(&self, filter: &str, path: &[Box<str>]) -> Option<&MetadataValue> {

@@ -2,6 +2,7 @@
 //! Envoy: `config.route.v3.{RouteConfiguration, VirtualHost, Route, RouteAction, RetryPolicy}`.
 
 use super::Refusal;
+use super::ext_authz::ExtAuthzPerRoute;
 use super::matcher::{HeaderMatcher, MetadataMatcher, QueryMatcher, StringMatcher};
 use super::routes::Routes;
 use bytes::Bytes;
@@ -50,6 +51,7 @@ pub struct Route {
     pub response_headers: HeaderMutations,
     pub fault: Option<Arc<Fault>>,
     pub cors: Option<Arc<Cors>>,
+    pub ext_authz: Option<Arc<ExtAuthzPerRoute>>,
     /// Span name and `x-envoy-decorator-operation`.
     pub decorator: Option<HeaderValue>,
     /// The Istio object this route came from (`metadata.filter_metadata.istio.config`): the answer to "why routed so".

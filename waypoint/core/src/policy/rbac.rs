@@ -7,8 +7,10 @@ use crate::failure::Failure;
 use crate::matching::view::{NetworkView, RequestView};
 use crate::matching::{header, metadata, string, template};
 use crate::model::matcher::StringMatcher;
+use crate::model::metadata::{DynamicMetadata, MetadataValue};
 use crate::model::rbac::{Permission, Principal, Rbac, RbacAction, RbacPolicy, RbacRules};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,6 +42,19 @@ pub struct Shadow {
     pub allowed: bool,
     /// The rule that matched.
     pub policy: Option<Arc<str>>,
+}
+
+impl Shadow {
+    /// Leaves the decision where later filters and access logs look for it.
+    pub fn tell(&self, filter: &str, prefix: &str, metadata: &mut DynamicMetadata) {
+        let result = if self.allowed { "allowed" } else { "denied" };
+        let key = |what: &str| format!("{prefix}{what}").into();
+        let mut told = BTreeMap::from([(key("shadow_engine_result"), MetadataValue::String(result.into()))]);
+        if let Some(policy) = &self.policy {
+            told.insert(key("shadow_effective_policy_id"), MetadataValue::String(policy.clone()));
+        }
+        metadata.merge(filter, told);
+    }
 }
 
 #[must_use]

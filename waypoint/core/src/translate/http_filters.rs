@@ -5,7 +5,7 @@
 use super::ecds::Asked;
 use super::pb::{self, core, hcm, header_mutation, mutation_rules, protobuf::Any};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{ignored, rbac, stats, wire};
+use super::{ext_authz, ignored, rbac, stats, wire};
 use crate::model::http_chain::HttpFilter;
 use std::sync::Arc;
 
@@ -69,6 +69,10 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
     Ok(match wire::type_name(any) {
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
             Some(HttpFilter::Rbac(Arc::new(rbac::http_filter(wire::unpack(any, warnings)?, warnings)?)))
+        }
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
+            let authz = ext_authz::http_filter(wire::unpack(any, warnings)?).at("ext_authz")?;
+            Some(HttpFilter::ExtAuthz(Arc::new(authz)))
         }
         // Their configuration in the chain is always empty; a policy here would be for every route.
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {

@@ -4,8 +4,8 @@
 //! the complete list: a field is either read by its room, or cleared here, or fatal.
 
 use super::pb::{
-    cluster, core, cors, dfp, endpoint, fault, hcm, http_rbac, listener, mongo_proxy, network_rbac, route,
-    router, tcp_proxy, upstream_http,
+    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, listener, mongo_proxy,
+    network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -124,6 +124,21 @@ pub(super) fn fault(fault: &mut fault::HttpFault) {
 
 pub(super) fn cors(policy: &mut cors::CorsPolicy) {
     policy.shadow_enabled = None; // evaluates without effect
+}
+
+pub(super) fn ext_authz(filter: &mut ext_authz::ExtAuthz) {
+    filter.stat_prefix.clear(); // Envoy's own statistics
+    filter.charge_cluster_response_stats = None;
+    filter.emit_filter_state_stats = false; // for access logs only
+    filter.filter_metadata = None;
+    filter.emit_client_span = None; // tracing
+    filter.validate_mutations = false; // always validated
+    filter.enforce_response_header_limits = false; // responses are always bounded, see `waypoint`'s limits
+}
+
+pub(super) fn network_ext_authz(filter: &mut network_ext_authz::ExtAuthz) {
+    filter.stat_prefix.clear(); // Envoy's own statistics
+    filter.send_tls_alert_on_denial = false; // no TLS of the client's ends here, so there is none to alert
 }
 
 pub(super) fn http_rbac(rbac: &mut http_rbac::Rbac) {

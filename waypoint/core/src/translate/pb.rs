@@ -16,12 +16,14 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::filters::common::fau
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::cors::v3 as cors;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::dynamic_forward_proxy::v3 as dfp_filter;
+pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::ext_authz::v3 as ext_authz;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::fault::v3 as fault;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::header_mutation::v3 as header_mutation;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::rbac::v3 as http_rbac;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::router::v3 as router;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::set_filter_state::v3 as http_filter_state;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::wasm::v3 as http_wasm;
+pub(super) use xds_client::proto::envoy::envoy::extensions::filters::network::ext_authz::v3 as network_ext_authz;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::network::mongo_proxy::v3 as mongo_proxy;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::network::rbac::v3 as network_rbac;
@@ -37,6 +39,7 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::transport_sockets::p
 pub(super) use xds_client::proto::envoy::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub(super) use xds_client::proto::envoy::envoy::extensions::upstreams::http::v3 as upstream_http;
 pub(super) use xds_client::proto::envoy::envoy::extensions::wasm::v3 as wasm;
+pub(super) use xds_client::proto::envoy::envoy::service::auth::v3 as auth;
 pub(super) use xds_client::proto::envoy::envoy::r#type::matcher::v3 as matcher;
 pub(super) use xds_client::proto::envoy::envoy::r#type::v3 as types;
 pub(super) use xds_client::proto::envoy::google::protobuf;

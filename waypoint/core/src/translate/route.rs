@@ -8,6 +8,7 @@ mod per_filter;
 mod retry;
 
 use headers::mutations;
+pub(super) use headers::mutations as header_mutations;
 
 use super::pb::route as pb;
 use super::problem::{At, Problem, Result, Warnings};
@@ -131,6 +132,7 @@ fn route(mut route: pb::Route, inherited: &Inherited, warnings: &mut Warnings) -
         response_headers: headers::join(response, &inherited.response_headers),
         fault: per_filter.fault,
         cors: per_filter.cors,
+        ext_authz: per_filter.ext_authz,
         decorator: decorator.at("decorator")?,
         istio_config,
         refusal: refusals.first,

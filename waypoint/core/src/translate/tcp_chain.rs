@@ -3,14 +3,14 @@
 use super::ecds::Asked;
 use super::pb::{self, listener as pb_listener, protobuf::Any, tcp_proxy, types};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{access_log, http_chain, http_filters, ignored, rbac, stats, values, wire};
-use crate::model::listener::{ChainBody, TcpChain, TcpClusters};
+use super::{access_log, ext_authz, http_chain, http_filters, ignored, rbac, stats, values, wire};
+use crate::model::listener::{ChainBody, NetworkFilter, TcpChain, TcpClusters};
 use std::sync::Arc;
 
 /// What the filters before the terminal one add up to.
 #[derive(Default)]
 struct Leading {
-    rbac: Vec<Arc<crate::model::rbac::Rbac>>,
+    filters: Vec<NetworkFilter>,
     stats: Option<crate::model::http_chain::StatsFilter>,
     sni_port: Option<u16>,
 }
@@ -45,7 +45,12 @@ pub(super) fn body(
 fn before(name: &str, any: &Any, leading: &mut Leading, warnings: &mut Warnings) -> Result<()> {
     match wire::type_name(any) {
         "envoy.extensions.filters.network.rbac.v3.RBAC" => {
-            leading.rbac.push(Arc::new(rbac::network_filter(wire::unpack(any, warnings)?, warnings)?));
+            let rbac = rbac::network_filter(wire::unpack(any, warnings)?, warnings)?;
+            leading.filters.push(NetworkFilter::Rbac(Arc::new(rbac)));
+        }
+        "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz" => {
+            let authz = ext_authz::network_filter(wire::unpack(any, warnings)?)?;
+            leading.filters.push(NetworkFilter::ExtAuthz(Arc::new(authz)));
         }
         "stats.PluginConfig" => leading.stats = Some(stats::filter(any, warnings)?),
         "udpa.type.v1.TypedStruct" => {
@@ -98,8 +103,8 @@ fn terminal(
             if leading.sni_port.is_some() {
                 return Err(Problem::unsupported("unsupported_filter", "SNI forward proxy before HTTP"));
             }
-            if !leading.rbac.is_empty() {
-                return Err(Problem::unsupported("unsupported_filter", "network RBAC before HTTP"));
+            if !leading.filters.is_empty() {
+                return Err(Problem::unsupported("unsupported_filter", "network policy before HTTP"));
             }
             let hcm = wire::unpack(any, warnings)?;
             http_chain::chain(hcm, extensions, warnings).map(|chain| ChainBody::Http(Arc::new(chain)))
@@ -126,7 +131,7 @@ fn tcp(mut proxy: tcp_proxy::TcpProxy, leading: Leading, warnings: &mut Warnings
     let duration = proxy.max_downstream_connection_duration.take();
     let chain = TcpChain {
         stat_prefix: std::mem::take(&mut proxy.stat_prefix).into(),
-        rbac: leading.rbac,
+        filters: leading.filters,
         clusters,
         idle_timeout: Some(idle.unwrap_or(IDLE_TIMEOUT)).filter(|idle| !idle.is_zero()),
         max_connection_duration: values::limit(duration.as_ref()).at("max_downstream_connection_duration")?,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use waypoint_core::model::cluster::Discovery;
 use waypoint_core::model::endpoint::EndpointAddress;
 use waypoint_core::model::http_chain::HttpFilter;
-use waypoint_core::model::listener::{ChainBody, ChainMatcher, TcpClusters};
+use waypoint_core::model::listener::{ChainBody, ChainMatcher, NetworkFilter, TcpClusters};
 use waypoint_core::model::matcher::{HeaderValueMatcher, StringMatcher, StringPattern};
 use waypoint_core::model::rbac::{Permission, Principal, Rbac};
 use waypoint_core::model::route::{ClusterChoice, Forward, PathMatch, Route, RouteAction};
@@ -99,7 +99,12 @@ fn body(body: &ChainBody, out: &mut String) {
                 TcpClusters::Weighted { clusters, .. } => format!("{clusters:?}"),
             };
             writeln!(out, "  tcp -> {clusters} stats={}", tcp.stats.is_some()).unwrap();
-            tcp.rbac.iter().for_each(|one| rbac(one, out));
+            for filter in &tcp.filters {
+                match filter {
+                    NetworkFilter::Rbac(one) => rbac(one, out),
+                    NetworkFilter::ExtAuthz(_) => writeln!(out, "  ext_authz").unwrap(),
+                }
+            }
         }
         ChainBody::Http(http) => {
             let names: Vec<&str> = http.filters.iter().map(filter).collect();
@@ -121,6 +126,7 @@ fn body(body: &ChainBody, out: &mut String) {
 fn filter(filter: &HttpFilter) -> &'static str {
     match filter {
         HttpFilter::Rbac(_) => "rbac",
+        HttpFilter::ExtAuthz(_) => "ext_authz",
         HttpFilter::Cors => "cors",
         HttpFilter::Fault => "fault",
         HttpFilter::GrpcStats => "grpc_stats",

@@ -5,7 +5,9 @@
 //! refused leaves as one `Failure`.
 
 pub mod attempt;
+mod authorize;
 mod deadlines;
+mod early;
 mod filters;
 pub mod forward;
 pub mod record;
@@ -13,6 +15,7 @@ mod relay;
 mod request;
 mod upload;
 
+use self::early::Early;
 use self::filters::FilterVerdict;
 use self::record::Record;
 use self::request::Request;
@@ -28,6 +31,7 @@ use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::model::http_chain::HttpChain;
 use waypoint_core::model::route::{Cors, HeaderMutations, Route};
 use waypoint_core::policy::cors;
+use waypoint_core::policy::ext_authz::{Answer, HeaderChange};
 use waypoint_core::routing::choose::choose;
 use waypoint_core::routing::plan::{DIRECT_DETAILS, Plan, plan};
 use waypoint_core::store::Snapshot;
@@ -52,6 +56,11 @@ pub struct Exchange<'c> {
     /// What CORS adds to whatever answer is given.
     cors: Option<(Arc<Cors>, HeaderValue)>,
     route: Option<Arc<Route>>,
+    has_body: bool,
+    /// What filters read of it.
+    early: Early,
+    /// What an authorization service adds to the response.
+    response_changes: Vec<HeaderChange>,
 }
 
 /// Runs one request. `head` is what the session's own checks made of it.
@@ -64,10 +73,22 @@ pub async fn run<S: Session>(
 ) -> After {
     let dice = connection.worker.dice();
     let record = Record::new(&connection.tunnel);
-    let mut exchange = Exchange { connection, snapshot, chain, record, dice, cors: None, route: None };
+    let mut exchange = Exchange {
+        connection,
+        snapshot,
+        chain,
+        record,
+        dice,
+        cors: None,
+        route: None,
+        has_body,
+        early: Early::default(),
+        response_changes: Vec::new(),
+    };
     let after = match exchange.decide(head, session).await {
-        Ok((request, plan)) => exchange.carry_out(session, request, plan, has_body).await,
+        Ok((request, plan)) => exchange.carry_out(session, request, plan).await,
         Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
+        Err(Refusal::Denied(denied)) => exchange.answer_denied(session, &denied.0, &denied.1),
         Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
         Err(Refusal::Reset(failure)) => exchange.reset(session, &failure),
         Err(Refusal::Gone) => exchange.gone(session, Gone::Reset),
@@ -81,6 +102,8 @@ pub async fn run<S: Session>(
 /// Why a request goes no further.
 pub enum Refusal {
     Answer(Failure),
+    /// As an authorization service wants it put.
+    Denied(Box<(Failure, Answer)>),
     /// A ready answer, e.g. a preflight's.
     Head(Box<ResponseHead>, &'static str),
     /// Not even an answer.
@@ -114,11 +137,13 @@ impl Exchange<'_> {
         let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
         let chain = self.chain.clone();
         let request = self.filter(request, &chain, session).await?;
-        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
-        let chosen = choose(&chain.routes, &view).ok_or_else(Failure::route_not_found)?;
+        let network = self.connection.tunnel.view(&self.record.metadata);
+        let chosen =
+            choose(&chain.routes, &request.routing_view(network)).ok_or_else(Failure::route_not_found)?;
         self.record.route = Some(chosen.route.name.clone());
         self.route = Some(chosen.route.clone());
         self.record.include_attempt_count = chosen.virtual_host.include_request_attempt_count;
+        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
         let plan = plan(&chosen, &view, &mut self.dice);
         Ok((request, plan))
     }
@@ -138,6 +163,7 @@ impl Exchange<'_> {
                         return Err(failure.into());
                     }
                 }
+                FilterVerdict::Authorize(config) => self.authorize(&config, &mut request, session).await?,
                 FilterVerdict::Refuse(failure) => return Err(failure.into()),
                 FilterVerdict::Answer(head, details) => {
                     self.record.request_headers = std::mem::take(&mut request.headers);
@@ -148,15 +174,9 @@ impl Exchange<'_> {
         Ok(request)
     }
 
-    async fn carry_out<S: Session>(
-        &mut self,
-        session: &mut S,
-        request: Request,
-        plan: Plan,
-        has_body: bool,
-    ) -> After {
+    async fn carry_out<S: Session>(&mut self, session: &mut S, request: Request, plan: Plan) -> After {
         match plan {
-            Plan::Forward(plan) => self.forward(session, request, *plan, has_body).await,
+            Plan::Forward(plan) => self.forward(session, request, *plan).await,
             Plan::Redirect { status, location } => {
                 let mut head = ResponseHead::new(status);
                 head.set(LOCATION, location);
@@ -188,6 +208,14 @@ impl Exchange<'_> {
     pub fn answer<S: Session>(&mut self, session: &mut S, failure: &Failure) -> After {
         self.record.failed(failure);
         let (mut head, body) = reply::of(failure, self.record.grpc);
+        self.finish_head(&mut head);
+        self.record.bytes_sent += body.len() as u64;
+        self.send(session, head, body)
+    }
+
+    fn answer_denied<S: Session>(&mut self, session: &mut S, failure: &Failure, answer: &Answer) -> After {
+        self.record.failed(failure);
+        let (mut head, body) = reply::denied(failure, answer, self.record.grpc);
         self.finish_head(&mut head);
         self.record.bytes_sent += body.len() as u64;
         self.send(session, head, body)
@@ -251,6 +279,7 @@ impl Exchange<'_> {
 
     /// What every response carries, whoever wrote it.
     pub fn finish_head(&mut self, head: &mut ResponseHead) {
+        waypoint_core::policy::ext_authz::apply(&self.response_changes, &mut head.headers);
         if let Some((cors, origin)) = &self.cors {
             cors::response_headers(cors, origin, &mut head.headers);
         }

@@ -4,14 +4,19 @@ use super::session::ResponseHead;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 use waypoint_core::failure::{Failure, GrpcStatus};
+use waypoint_core::policy::ext_authz::{self, Answer};
 
 pub const DECORATOR: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
 pub const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// What gRPC wants percent-encoded in its message.
+const NOT_IN_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A refusal as head and body; gRPC clients get theirs as trailers-only.
 #[must_use]
@@ -28,13 +33,32 @@ pub fn of(failure: &Failure, grpc: bool) -> (ResponseHead, Bytes) {
     (head, body)
 }
 
+/// A refusal in the words of an authorization service: its headers and body, framed by us.
+#[must_use]
+pub fn denied(failure: &Failure, answer: &Answer, grpc: bool) -> (ResponseHead, Bytes) {
+    let mut head = ResponseHead::new(failure.status);
+    ext_authz::replace(&answer.headers, &mut head.headers);
+    if grpc {
+        let message = String::from_utf8_lossy(&answer.body).into_owned();
+        let trailers_only = grpc_head(&Failure { body: message.into(), ..failure.clone() });
+        head.status = trailers_only.status;
+        head.headers.extend(trailers_only.headers);
+        return (head, Bytes::new());
+    }
+    if !answer.body.is_empty() && !head.headers.contains_key(CONTENT_TYPE) {
+        head.set(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    frame(&mut head, answer.body.len());
+    (head, answer.body.clone())
+}
+
 fn grpc_head(failure: &Failure) -> ResponseHead {
     let GrpcStatus(status) = failure.grpc_status.unwrap_or_else(|| GrpcStatus::from_http(failure.status));
     let mut head = ResponseHead::new(StatusCode::OK);
     head.set(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     head.set(GRPC_STATUS, HeaderValue::from(status));
-    // gRPC percent-encodes its message; ours are plain ASCII without `%`.
-    if let Ok(message) = HeaderValue::from_str(&failure.body)
+    let message = utf8_percent_encode(&failure.body, NOT_IN_MESSAGE).to_string();
+    if let Ok(message) = HeaderValue::try_from(message)
         && !message.is_empty()
     {
         head.set(GRPC_MESSAGE, message);

@@ -106,9 +106,10 @@ impl<'c> TcpRecord<'c> {
         self.log();
     }
 
-    /// Envoy: a denied connection has no flag; why it ended is in `%CONNECTION_TERMINATION_DETAILS%`.
-    pub(super) fn denied(mut self, details: String) {
-        self.termination = Some(details);
+    /// Why it ended is in `%CONNECTION_TERMINATION_DETAILS%`. Envoy: RBAC sets no flag besides.
+    pub(super) fn denied(mut self, failure: &Failure) {
+        self.flags = failure.flags;
+        self.termination = Some(failure.details.clone().into_owned());
         self.count_opened();
         self.count_closed();
         self.log();

@@ -27,8 +27,8 @@ pub struct Choice {
 pub struct Aim {
     /// Where the tunnel wanted to go, when that is an address.
     pub target: Option<SocketAddr>,
-    source: SocketAddr,
-    destination: SocketAddr,
+    /// The client, and where it wanted to go; `None` for calls of our own.
+    client: Option<(SocketAddr, SocketAddr)>,
     /// The host asked for (`Host`, or SNI): TLS may ask for it too, and a dynamic forward proxy goes there.
     host: Option<Arc<str>>,
     /// Where a dynamic forward proxy goes.
@@ -41,11 +41,16 @@ impl Aim {
     pub fn new(tunnel: &Tunnel, host: Option<&str>) -> Self {
         Self {
             target: tunnel.target,
-            source: tunnel.source,
-            destination: tunnel.destination(),
+            client: Some((tunnel.source, tunnel.destination())),
             host: host.map(Arc::from),
             resolved: None,
         }
+    }
+
+    /// For a call of our own, to the host it names.
+    #[must_use]
+    pub fn own(host: Option<&str>) -> Self {
+        Self { target: None, client: None, host: host.map(Arc::from), resolved: None }
     }
 
     /// Finds the address where the cluster leaves it to the client to name its host.
@@ -69,7 +74,7 @@ impl Aim {
 
     fn proxy_header(&self, entry: &ClusterEntry) -> Option<ProxyHeader> {
         let version = entry.cluster.proxy_protocol?;
-        Some(ProxyHeader { version, source: self.source, destination: self.destination })
+        Some(ProxyHeader { version, client: self.client })
     }
 }
 

@@ -8,12 +8,13 @@ use waypoint_core::model::cluster::ProxyProtocol;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProxyHeader {
     pub version: ProxyProtocol,
-    pub source: SocketAddr,
-    pub destination: SocketAddr,
+    /// The client, and where it wanted to go; `None` on connections of our own.
+    pub client: Option<(SocketAddr, SocketAddr)>,
 }
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Version 2, command PROXY.
+/// Version 2, commands LOCAL and PROXY.
+const LOCAL: u8 = 0x20;
 const PROXY: u8 = 0x21;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
@@ -21,47 +22,48 @@ const TCP6: u8 = 0x21;
 impl ProxyHeader {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        match self.version {
-            ProxyProtocol::V1 => self.text(),
-            ProxyProtocol::V2 => self.binary(),
+        match (self.version, self.client) {
+            (ProxyProtocol::V1, Some((source, destination))) => text(source, destination),
+            (ProxyProtocol::V1, None) => b"PROXY UNKNOWN\r\n".to_vec(),
+            (ProxyProtocol::V2, Some((source, destination))) => binary(source, destination),
+            (ProxyProtocol::V2, None) => [&SIGNATURE[..], &[LOCAL, 0, 0, 0]].concat(),
         }
     }
+}
 
-    fn text(&self) -> Vec<u8> {
-        let (family, source, destination) = match self.ips() {
-            Ips::V4(source, destination) => ("TCP4", IpAddr::from(source), IpAddr::from(destination)),
-            Ips::V6(source, destination) => ("TCP6", IpAddr::from(source), IpAddr::from(destination)),
-        };
-        let (from, to) = (self.source.port(), self.destination.port());
-        format!("PROXY {family} {source} {destination} {from} {to}\r\n").into_bytes()
-    }
+fn text(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let (family, source, destination) = match ips(from, to) {
+        Ips::V4(source, destination) => ("TCP4", IpAddr::from(source), IpAddr::from(destination)),
+        Ips::V6(source, destination) => ("TCP6", IpAddr::from(source), IpAddr::from(destination)),
+    };
+    format!("PROXY {family} {source} {destination} {} {}\r\n", from.port(), to.port()).into_bytes()
+}
 
-    fn binary(&self) -> Vec<u8> {
-        let mut header = SIGNATURE.to_vec();
-        header.push(PROXY);
-        match self.ips() {
-            Ips::V4(source, destination) => {
-                header.extend([TCP4, 0, 12]);
-                header.extend(source);
-                header.extend(destination);
-            }
-            Ips::V6(source, destination) => {
-                header.extend([TCP6, 0, 36]);
-                header.extend(source);
-                header.extend(destination);
-            }
+fn binary(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let mut header = SIGNATURE.to_vec();
+    header.push(PROXY);
+    match ips(from, to) {
+        Ips::V4(source, destination) => {
+            header.extend([TCP4, 0, 12]);
+            header.extend(source);
+            header.extend(destination);
         }
-        header.extend(self.source.port().to_be_bytes());
-        header.extend(self.destination.port().to_be_bytes());
-        header
-    }
-
-    /// Both of one family; a mixed pair is written as IPv6.
-    fn ips(&self) -> Ips {
-        match (self.source.ip().to_canonical(), self.destination.ip().to_canonical()) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => Ips::V4(source.octets(), destination.octets()),
-            (source, destination) => Ips::V6(octets(source), octets(destination)),
+        Ips::V6(source, destination) => {
+            header.extend([TCP6, 0, 36]);
+            header.extend(source);
+            header.extend(destination);
         }
+    }
+    header.extend(from.port().to_be_bytes());
+    header.extend(to.port().to_be_bytes());
+    header
+}
+
+/// Both of one family; a mixed pair is written as IPv6.
+fn ips(source: SocketAddr, destination: SocketAddr) -> Ips {
+    match (source.ip().to_canonical(), destination.ip().to_canonical()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Ips::V4(source.octets(), destination.octets()),
+        (source, destination) => Ips::V6(octets(source), octets(destination)),
     }
 }
 

@@ -16,6 +16,7 @@ fn route(name: &str, matcher: RouteMatch) -> Arc<Route> {
         response_headers: HeaderMutations::default(),
         fault: None,
         cors: None,
+        ext_authz: None,
         decorator: None,
         istio_config: None,
         refusal: None,

@@ -33,6 +33,7 @@ pub(crate) fn route(path: PathMatch, action: RouteAction) -> Arc<Route> {
         response_headers: HeaderMutations::default(),
         fault: None,
         cors: None,
+        ext_authz: None,
         decorator: None,
         istio_config: None,
         refusal: None,

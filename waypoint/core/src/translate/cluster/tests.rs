@@ -204,8 +204,7 @@ fn names_to_resolve() {
     };
     let Discovery::DynamicForwardProxy(settings) = translated(&dynamic(&config)).discovery else { panic!() };
     assert_eq!((settings.family, settings.refresh), (DnsFamily::All, minute));
-    let coalesced =
-        protos::dfp_cluster::ClusterConfig { allow_coalesced_connections: true, ..config };
+    let coalesced = protos::dfp_cluster::ClusterConfig { allow_coalesced_connections: true, ..config };
     assert_eq!(refusal(&dynamic(&coalesced)), "unsupported_field{ClusterConfig#3}");
 }
 

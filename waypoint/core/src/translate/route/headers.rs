@@ -8,7 +8,7 @@ use crate::model::route::{HeaderAdd, HeaderAppendAction, HeaderMutations, Header
 use std::sync::Arc;
 
 /// Takes both lists out of their message.
-pub(super) fn mutations(
+pub(in crate::translate) fn mutations(
     add: &mut Vec<core::HeaderValueOption>,
     remove: &mut Vec<String>,
 ) -> Result<HeaderMutations> {

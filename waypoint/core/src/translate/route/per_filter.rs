@@ -1,8 +1,9 @@
-//! `typed_per_filter_config`: what a route tells the fault and CORS filters.
+//! `typed_per_filter_config`: what a route tells the filters before it.
 
 use super::super::pb::{common_fault, cors as pb_cors, fault as pb_fault, protobuf::Any};
 use super::super::problem::{At, Problem, Result, Warnings};
-use super::super::{ignored, matcher, values, wire};
+use super::super::{ext_authz, ignored, matcher, values, wire};
+use crate::model::ext_authz::ExtAuthzPerRoute;
 use crate::model::route::{Cors, Fault, FaultAbort, Fraction};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub(super) struct PerFilter {
     pub(super) fault: Option<Arc<Fault>>,
     pub(super) cors: Option<Arc<Cors>>,
+    pub(super) ext_authz: Option<Arc<ExtAuthzPerRoute>>,
 }
 
 impl PerFilter {
@@ -20,6 +22,7 @@ impl PerFilter {
         Self {
             fault: self.fault.or_else(|| outer.fault.clone()),
             cors: self.cors.or_else(|| outer.cors.clone()),
+            ext_authz: ext_authz::merge(self.ext_authz, outer.ext_authz.as_ref()),
         }
     }
 }
@@ -33,6 +36,9 @@ pub(super) fn configs(configs: &mut HashMap<String, Any>, warnings: &mut Warning
             }
             (_, "envoy.extensions.filters.http.cors.v3.CorsPolicy") => {
                 found.cors = Some(Arc::new(cors(wire::unpack(&any, warnings)?).at(&name)?));
+            }
+            (_, "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute") => {
+                found.ext_authz = Some(Arc::new(ext_authz::per_route(wire::unpack(&any, warnings)?)?));
             }
             // istiod sends it with the label `istio.io/persistent-session` but never the filter itself to a waypoint, so
             // Envoy ignores it too.

@@ -54,7 +54,7 @@ fn leading_filters_add_up() {
         filter("mongo", &mongo_proxy::MongoProxy { stat_prefix: "m".into(), ..Default::default() }),
         filter("tcp", &proxy()),
     ]);
-    assert_eq!(chain.rbac.len(), 2);
+    assert_eq!(chain.filters.len(), 2);
     assert!(chain.stats.is_none(), "no istio.stats, no metrics");
 }
 

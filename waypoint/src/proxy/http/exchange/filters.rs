@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
+use waypoint_core::model::ext_authz::ExtAuthz;
 use waypoint_core::model::http_chain::HttpFilter;
 use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
@@ -18,6 +19,8 @@ pub(super) enum FilterVerdict {
     Continue,
     /// Wait, then go on, or refuse after all.
     Delay(Duration, Option<Failure>),
+    /// Ask first.
+    Authorize(Arc<ExtAuthz>),
     Refuse(Failure),
     Answer(Box<ResponseHead>, &'static str),
 }
@@ -26,6 +29,7 @@ impl Exchange<'_> {
     pub(super) fn apply(&mut self, filter: &HttpFilter, request: &mut Request) -> FilterVerdict {
         match filter {
             HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request),
+            HttpFilter::ExtAuthz(config) => FilterVerdict::Authorize(config.clone()),
             HttpFilter::Fault => self.inject_fault(request),
             HttpFilter::Cors => self.check_cors(request),
             HttpFilter::ClientIdentityXfcc => {
@@ -44,13 +48,13 @@ impl Exchange<'_> {
     fn check_rbac(&mut self, policy: &Arc<Rbac>, request: &Request) -> FilterVerdict {
         let decision = rbac::check(policy, &request.view(self.connection.tunnel.view(&self.record.metadata)));
         if let Some(shadow) = &decision.shadow {
-            self.record.shadow(&policy.shadow_stat_prefix, shadow.allowed, shadow.policy.clone());
+            shadow.tell("envoy.filters.http.rbac", &policy.shadow_stat_prefix, &mut self.record.metadata);
         }
         decision.denied.map_or(FilterVerdict::Continue, |denial| FilterVerdict::Refuse(denial.failure()))
     }
 
     fn inject_fault(&mut self, request: &Request) -> FilterVerdict {
-        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
+        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
         let chain = self.chain.clone();
         let Some(chosen) = choose(&chain.routes, &view) else { return FilterVerdict::Continue };
         let Some(fault) = &chosen.route.fault else { return FilterVerdict::Continue };
@@ -70,7 +74,7 @@ impl Exchange<'_> {
     }
 
     fn check_cors(&mut self, request: &Request) -> FilterVerdict {
-        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
+        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
         let chain = self.chain.clone();
         let route = choose(&chain.routes, &view).map(|chosen| chosen.route);
         let Some(rules) = route.and_then(|route| route.cors.as_ref()) else { return FilterVerdict::Continue };

@@ -70,9 +70,8 @@ impl Exchange<'_> {
         session: &mut S,
         request: Request,
         plan: ForwardPlan,
-        has_body: bool,
     ) -> After {
-        let mut forwarding = match self.prepare(request, plan, has_body).await {
+        let mut forwarding = match self.prepare(request, plan).await {
             Ok(forwarding) => forwarding,
             Err(failure) => return self.answer(session, &failure),
         };
@@ -90,12 +89,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn prepare(
-        &mut self,
-        request: Request,
-        plan: ForwardPlan,
-        has_body: bool,
-    ) -> Result<Forwarding, Failure> {
+    async fn prepare(&mut self, request: Request, plan: ForwardPlan) -> Result<Forwarding, Failure> {
         self.record.cluster = Some(plan.cluster.clone());
         let ready = cluster::ready(&self.connection.worker, &self.snapshot, &plan.cluster).await;
         let (snapshot, entry) = ready.ok_or_else(|| plan.cluster_not_found())?;
@@ -113,7 +107,7 @@ impl Exchange<'_> {
         };
         let length = framing::content_length(&request.headers);
         let prepared = self.upstream_request(request, &plan)?;
-        let upload = Upload::new(has_body, length);
+        let upload = Upload::new(self.has_body, length, std::mem::take(&mut self.early));
         let deadlines = Deadlines::new(&plan.timeouts, &self.chain, tokio::time::Instant::now());
         let retry = RetryState::new(plan.retry.clone());
         Ok(Forwarding {
@@ -325,6 +319,12 @@ fn observed(error: &UpstreamError) -> Option<Observed> {
 }
 
 impl Prepared {
+    /// A request of our own.
+    #[must_use]
+    pub fn new(method: Method, path: PathAndQuery, host: HeaderValue, headers: HeaderMap) -> Self {
+        Self { method, path, host, headers, upgrade: false }
+    }
+
     /// The host upstream sees.
     #[must_use]
     pub fn host(&self) -> Option<&str> {

@@ -6,7 +6,6 @@ use crate::proxy::telemetry;
 use crate::proxy::upstream::destination::Destination;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +13,7 @@ use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::model::access_log::Format;
 use waypoint_core::model::cluster::ServiceRef;
 use waypoint_core::model::http_chain::{HttpChain, HttpFilter};
-use waypoint_core::model::metadata::{DynamicMetadata, MetadataValue};
+use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::model::route::ClusterName;
 use waypoint_core::store::Snapshot;
 use waypoint_core::telemetry::record::{self, Protocol, RequestRecord, Upstream};
@@ -26,7 +25,7 @@ pub struct Context<'a> {
 }
 
 pub struct Record {
-    start: SystemTime,
+    pub start: SystemTime,
     started: Instant,
     pub source: SocketAddr,
     pub destination: SocketAddr,
@@ -143,23 +142,6 @@ impl Record {
     #[must_use]
     pub fn elapsed_millis(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
-    }
-
-    /// A dry-run decision, as Envoy's RBAC filter leaves it in dynamic metadata.
-    pub fn shadow(&mut self, prefix: &str, allowed: bool, policy: Option<Arc<str>>) {
-        const FILTER: &str = "envoy.filters.http.rbac";
-        let known = self.metadata.filters.iter().position(|(name, _)| **name == *FILTER);
-        let index = known.unwrap_or_else(|| {
-            self.metadata.filters.push((FILTER.into(), MetadataValue::Struct(BTreeMap::new())));
-            self.metadata.filters.len() - 1
-        });
-        let MetadataValue::Struct(fields) = &mut self.metadata.filters[index].1 else { return };
-        let result = if allowed { "allowed" } else { "denied" };
-        fields.insert(format!("{prefix}shadow_engine_result").into(), MetadataValue::String(result.into()));
-        if let Some(policy) = policy {
-            fields
-                .insert(format!("{prefix}shadow_effective_policy_id").into(), MetadataValue::String(policy));
-        }
     }
 
     fn grpc_status(&self) -> Option<u32> {

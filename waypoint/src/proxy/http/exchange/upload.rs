@@ -1,5 +1,6 @@
 //! The request body on its way: to the attempt at hand, into the buffer a retry would need, and to mirrors.
 
+use super::early::Early;
 use crate::limits;
 use crate::proxy::http::body::{Slot, UpstreamBody};
 use crate::proxy::http::session::Piece;
@@ -11,8 +12,11 @@ pub struct Upload {
     /// `None` when the request has no body.
     slot: Option<Slot>,
     length: Option<u64>,
-    /// What was read so far, while it can still be sent again.
-    kept: Option<Vec<Bytes>>,
+    /// What was read so far, while it can still be sent, or sent again.
+    kept: Vec<Bytes>,
+    /// Whether it will be wanted again once it is on its way.
+    repeatable: bool,
+    started: bool,
     kept_bytes: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
@@ -22,16 +26,20 @@ pub struct Upload {
 
 impl Upload {
     #[must_use]
-    pub fn new(has_body: bool, length: Option<u64>) -> Self {
+    pub fn new(has_body: bool, length: Option<u64>, early: Early) -> Self {
+        let bytes = early.bytes;
+        let ended = !has_body || early.end.is_some();
         Self {
             slot: has_body.then(Slot::default),
             length,
-            kept: has_body.then(Vec::new),
-            kept_bytes: 0,
-            trailers: None,
-            ended: !has_body,
+            kept: early.pieces,
+            repeatable: bytes <= limits::RETRY_BODY_BYTES,
+            started: false,
+            kept_bytes: bytes,
+            trailers: early.end.flatten(),
+            ended,
             mirrors: Vec::new(),
-            bytes: 0,
+            bytes: bytes as u64,
         }
     }
 
@@ -43,13 +51,14 @@ impl Upload {
     /// Whether another attempt could send the whole request.
     #[must_use]
     pub fn can_repeat(&self) -> bool {
-        self.slot.is_none() || self.kept.is_some()
+        self.slot.is_none() || self.repeatable
     }
 
     /// Nobody will ask for a repetition any more.
     pub fn forget(&mut self) {
-        if self.slot.is_some() {
-            self.kept = None;
+        self.repeatable = false;
+        if self.started {
+            self.kept = Vec::new();
         }
     }
 
@@ -58,7 +67,9 @@ impl Upload {
         if self.slot.is_none() {
             return UpstreamBody::Empty;
         }
-        let slot = Slot::replaying(self.kept.iter().flatten().cloned());
+        self.started = true;
+        let pieces = if self.repeatable { self.kept.clone() } else { std::mem::take(&mut self.kept) };
+        let slot = Slot::replaying(pieces);
         if self.ended {
             slot.end(self.trailers.clone());
         }
@@ -71,8 +82,12 @@ impl Upload {
         if self.slot.is_none() {
             return UpstreamBody::Empty;
         }
-        let slot = Slot::default();
-        self.mirrors.push(slot.clone());
+        let slot = Slot::replaying(self.kept.iter().cloned());
+        if self.ended {
+            slot.end(self.trailers.clone());
+        } else {
+            self.mirrors.push(slot.clone());
+        }
         UpstreamBody::Slot { slot, length: self.length }
     }
 
@@ -94,8 +109,8 @@ impl Upload {
         if self.kept_bytes > limits::RETRY_BODY_BYTES {
             self.forget();
         }
-        if let Some(kept) = &mut self.kept {
-            kept.push(data.clone());
+        if self.repeatable {
+            self.kept.push(data.clone());
         }
         self.mirrors.retain(|mirror| {
             let keeps_up = mirror.waiting() < limits::MIRROR_CHUNKS;
@@ -135,3 +150,6 @@ impl Drop for Upload {
         self.fail();
     }
 }
+
+#[cfg(test)]
+mod tests;

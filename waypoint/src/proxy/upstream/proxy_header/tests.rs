@@ -1,8 +1,8 @@
 use super::*;
 
 fn header(version: ProxyProtocol, source: &str, destination: &str) -> Vec<u8> {
-    let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-    ProxyHeader { version, source, destination }.encode()
+    let client = Some((source.parse().unwrap(), destination.parse().unwrap()));
+    ProxyHeader { version, client }.encode()
 }
 
 #[test]
@@ -26,4 +26,11 @@ fn version_2_is_binary() {
     assert_eq!(got, expect);
     let got = header(ProxyProtocol::V2, "[fd00::1]:4000", "[fd00::2]:80");
     assert_eq!((got.len(), &got[12..16]), (16 + 36, &[0x21, 0x21, 0, 36][..]));
+}
+
+#[test]
+fn connections_of_our_own_name_no_client() {
+    let own = |version| ProxyHeader { version, client: None }.encode();
+    assert_eq!(own(ProxyProtocol::V1), b"PROXY UNKNOWN\r\n");
+    assert_eq!(own(ProxyProtocol::V2)[12..], [0x20, 0, 0, 0]);
 }
