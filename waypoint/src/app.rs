@@ -75,6 +75,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         tls: configuration.tls.clone(),
         names: DynamicNames::new(resolver.clone()),
         network: network.into(),
+        service_cluster: config.service_cluster.as_str().into(),
         drain: drain_watch,
         tunnels: Arc::new(AtomicUsize::new(0)),
         hostname: config.pod.name.as_str().into(),

@@ -95,6 +95,18 @@ pub const DYNAMIC_NAME_IDLE: Duration = Duration::from_secs(300);
 /// How often files with certificates are looked at again. Istio's agent watches them.
 pub const FILE_REFRESH: Duration = Duration::from_secs(10);
 
+/// Spans of one worker that wait to be sent; the next ones are dropped. Envoy: 512 (OpenTelemetry), 5 per flush (Zipkin).
+pub const SPANS_WAITING: usize = 2048;
+
+/// How often spans are sent. Envoy: 5 s, or when enough have gathered.
+pub const SPANS_FLUSH: Duration = Duration::from_secs(1);
+
+/// A collector must have taken a batch by then. Envoy: 5 s (Zipkin).
+pub const SPANS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a collector's answer; nobody reads it.
+pub const SPANS_ANSWER_BYTES: usize = 16 << 10;
+
 /// TCP handshakes a non-mesh endpoint may take when the cluster says nothing. Envoy: 5 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

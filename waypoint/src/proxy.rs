@@ -10,6 +10,7 @@ pub mod mirror;
 pub mod resolver;
 pub mod sni;
 pub mod sniff;
+pub mod spans;
 pub mod stream;
 pub mod tcp;
 pub mod telemetry;

@@ -17,6 +17,7 @@ pub mod route;
 pub mod routes;
 pub mod secret;
 pub mod tls;
+pub mod tracing;
 pub mod workload;
 
 use std::sync::Arc;

@@ -11,3 +11,4 @@ pub mod redirect;
 pub mod retry;
 pub mod rewrite;
 pub mod timeouts;
+pub mod trace_context;

@@ -7,3 +7,4 @@ pub mod format;
 pub mod metrics;
 pub mod peer;
 pub mod record;
+pub mod span;

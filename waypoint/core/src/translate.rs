@@ -34,6 +34,7 @@ mod route;
 pub mod secret;
 mod stats;
 mod tcp_chain;
+mod tracing;
 pub mod update;
 mod values;
 mod wire;

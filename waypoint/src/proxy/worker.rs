@@ -4,6 +4,7 @@
 //! a worker is ever waited for.
 
 use super::log_sink::LogSinks;
+use super::spans::{self, Spans};
 use super::upstream::dynamic::DynamicNames;
 use super::upstream::origination::TlsContexts;
 use super::upstream::pool::HttpPool;
@@ -38,6 +39,8 @@ pub struct Process {
     pub names: DynamicNames,
     /// Empty: the mesh's only one.
     pub network: Arc<str>,
+    /// `<service account>.<namespace>`: whose spans ours are.
+    pub service_cluster: Arc<str>,
     pub drain: DrainWatch,
     /// Tunnels open now, over all workers: what a drain waits for.
     pub tunnels: Arc<AtomicUsize>,
@@ -51,6 +54,7 @@ pub struct Worker {
     pub transport: Transport,
     pub pool: HttpPool,
     pub mirrors: Arc<AtomicUsize>,
+    pub spans: Spans,
     /// Never contended: only this worker's thread uses it.
     metrics: Mutex<MetricCache>,
     seed: AtomicU64,
@@ -79,7 +83,8 @@ impl Worker {
         let seed = AtomicU64::new(now.as_nanos() as u64 ^ fastrand::u64(..));
         let (pool, mirrors) = (HttpPool::default(), Arc::default());
         let metrics = Mutex::new(MetricCache::new(process.metrics.clone()));
-        Arc::new(Self { process, transport, pool, mirrors, metrics, seed })
+        let spans = Spans::default();
+        Arc::new(Self { process, transport, pool, mirrors, spans, metrics, seed })
     }
 
     #[must_use]
@@ -115,6 +120,7 @@ impl Worker {
 
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<TcpStream>, load: Arc<AtomicUsize>) {
         let housekeeping = tokio::spawn(self.clone().keep_house());
+        let exporting = tokio::spawn(spans::export(self.clone()));
         let mut connections = tokio::task::JoinSet::new();
         while let Some(stream) = queue.recv().await {
             while connections.try_join_next().is_some() {}
@@ -127,6 +133,7 @@ impl Worker {
         while connections.join_next().await.is_some() {}
         self.transport.hbone.drain();
         housekeeping.abort();
+        exporting.abort();
     }
 
     /// Closes idle connections whose time or whose workload is over.

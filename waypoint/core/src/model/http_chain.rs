@@ -5,6 +5,7 @@ use super::access_log::AccessLog;
 use super::ext_authz::ExtAuthz;
 use super::rbac::Rbac;
 use super::route::RouteTable;
+use super::tracing::Tracing;
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub struct HttpChain {
     pub filters: Vec<HttpFilter>,
     pub routes: Arc<RouteTable>,
     pub access_logs: Vec<Arc<AccessLog>>,
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

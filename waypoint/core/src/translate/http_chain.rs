@@ -23,9 +23,10 @@ pub(super) fn chain(
     let routes = routes(hcm.route_specifier.take(), warnings)?;
     let filters = http_filters::filters(std::mem::take(&mut hcm.http_filters), extensions, warnings)?;
     let access_logs = access_log::loggers(std::mem::take(&mut hcm.access_log), warnings)?;
-    if hcm.tracing.take().is_some_and(|tracing| tracing.provider.is_some()) {
-        warnings.push("tracing is not honoured: no spans are sent");
-    }
+    let tracing = match hcm.tracing.take() {
+        Some(tracing) => super::tracing::tracing(tracing, warnings).at("tracing")?,
+        None => None,
+    };
     let (idle_timeout, max_request_headers_count) = common(hcm.common_http_protocol_options.take())?;
     let (accept_http_10, preserve_header_case) = http1(hcm.http_protocol_options.take())?;
     let headers_kib = hcm.max_request_headers_kb.take().map_or(REQUEST_HEADERS_KIB, |kib| kib.value);
@@ -48,6 +49,7 @@ pub(super) fn chain(
         filters,
         routes: Arc::new(routes),
         access_logs,
+        tracing,
     };
     if hcm.use_remote_address.take().is_some_and(|remote| remote.value) {
         return Err(Problem::unsupported("unsupported_field", "use_remote_address"));

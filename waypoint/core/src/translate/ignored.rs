@@ -63,7 +63,6 @@ pub(super) fn connection_manager(hcm: &mut hcm::HttpConnectionManager) {
     hcm.request_headers_timeout = None; // a fixed bound applies, see limits
     hcm.append_local_overload = false;
     hcm.add_proxy_protocol_connection_state = None; // no proxy protocol inside a tunnel
-    hcm.tracing = None; // warned about by the room
 }
 
 /// `connect_terminate`'s connection manager: CONNECT only, answered by our HBONE server with its own limits.

@@ -8,6 +8,7 @@ pub(super) use xds_client::proto::envoy::envoy::config::endpoint::v3 as endpoint
 pub(super) use xds_client::proto::envoy::envoy::config::listener::v3 as listener;
 pub(super) use xds_client::proto::envoy::envoy::config::rbac::v3 as rbac;
 pub(super) use xds_client::proto::envoy::envoy::config::route::v3 as route;
+pub(super) use xds_client::proto::envoy::envoy::config::trace::v3 as trace;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::file::v3 as file_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::clusters::dynamic_forward_proxy::v3 as dfp_cluster;
@@ -41,6 +42,8 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::upstreams::http::v3 
 pub(super) use xds_client::proto::envoy::envoy::extensions::wasm::v3 as wasm;
 pub(super) use xds_client::proto::envoy::envoy::service::auth::v3 as auth;
 pub(super) use xds_client::proto::envoy::envoy::r#type::matcher::v3 as matcher;
+pub(super) use xds_client::proto::envoy::envoy::r#type::metadata::v3 as metadata;
+pub(super) use xds_client::proto::envoy::envoy::r#type::tracing::v3 as tracing;
 pub(super) use xds_client::proto::envoy::envoy::r#type::v3 as types;
 pub(super) use xds_client::proto::envoy::google::protobuf;
 pub(super) use xds_client::proto::envoy::xds::core::v3 as xds_core;

@@ -314,7 +314,8 @@ impl Exchange<'_> {
             self.record.flag(ResponseFlag::DC);
         }
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
-        self.record.write(&context, &self.chain);
+        let operation = self.route.as_ref().and_then(|route| route.decorator.as_ref()?.to_str().ok());
+        self.record.write(&context, &self.chain, operation);
     }
 }
 

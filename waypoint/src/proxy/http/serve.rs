@@ -73,6 +73,7 @@ pub(super) fn no_chain() -> Arc<HttpChain> {
         filters: Vec::new(),
         routes: Arc::default(),
         access_logs: Vec::new(),
+        tracing: None,
     };
     CHAIN.get_or_init(|| Arc::new(make())).clone()
 }

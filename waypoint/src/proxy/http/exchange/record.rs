@@ -15,8 +15,10 @@ use waypoint_core::model::cluster::ServiceRef;
 use waypoint_core::model::http_chain::{HttpChain, HttpFilter};
 use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::model::route::ClusterName;
+use waypoint_core::routing::trace_context::TraceContext;
 use waypoint_core::store::Snapshot;
 use waypoint_core::telemetry::record::{self, Protocol, RequestRecord, Upstream};
+use waypoint_core::telemetry::span;
 
 /// What a record is read together with.
 pub struct Context<'a> {
@@ -55,6 +57,10 @@ pub struct Record {
     pub suppress_envoy: bool,
     pub include_attempt_count: bool,
     pub close_after: bool,
+    /// Our span, where the chain is traced.
+    pub trace: Option<TraceContext>,
+    /// As logs print it.
+    trace_id: Option<Box<str>>,
     /// We ended the response ourselves: that it did not arrive says nothing of the client.
     pub aborted: bool,
 }
@@ -92,6 +98,8 @@ impl Record {
             suppress_envoy: false,
             include_attempt_count: false,
             close_after: false,
+            trace: None,
+            trace_id: None,
             aborted: false,
         }
     }
@@ -106,6 +114,11 @@ impl Record {
     #[must_use]
     pub fn is_http2(&self) -> bool {
         self.version == Version::HTTP_2
+    }
+
+    pub fn traced(&mut self, trace: TraceContext) {
+        self.trace_id = Some(trace.trace_id_text().into());
+        self.trace = Some(trace);
     }
 
     pub fn flag(&mut self, flag: ResponseFlag) {
@@ -201,6 +214,7 @@ impl Record {
             grpc_status: self.grpc_status(),
             stream_id: text("x-request-id"),
             service: self.service.as_ref(),
+            trace_id: self.trace_id.as_deref(),
             hostname: &context.connection.worker.process.hostname,
             metadata: &self.metadata,
             ..RequestRecord::new(self.start)
@@ -215,14 +229,18 @@ impl Record {
         HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
     }
 
-    /// The end: metrics and log lines.
-    pub fn write(&self, context: &Context<'_>, chain: &HttpChain) {
+    /// The end: metrics, log lines and the span. `operation` is what the route calls it.
+    pub fn write(&self, context: &Context<'_>, chain: &HttpChain, operation: Option<&str>) {
         let stats = chain.filters.iter().find_map(|filter| match filter {
             HttpFilter::Stats(stats) => Some(stats),
             _ => None,
         });
         self.with(context, |record| {
-            telemetry::write(&context.connection.worker, record, stats, &chain.access_logs);
+            let worker = &context.connection.worker;
+            telemetry::write(worker, record, stats, &chain.access_logs);
+            if let (Some(tracing), Some(trace)) = (&chain.tracing, self.trace.filter(|trace| trace.sampled)) {
+                worker.spans.push(tracing, span::span(tracing, trace, operation, record));
+            }
         });
     }
 }

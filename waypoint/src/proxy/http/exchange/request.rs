@@ -14,6 +14,7 @@ use waypoint_core::matching::path::{NormalizedPath, PathOutcome, normalize};
 use waypoint_core::matching::view::{NetworkView, RequestView};
 use waypoint_core::model::http_chain::{ForwardClientCert, HttpChain};
 use waypoint_core::routing::headers::sanitize_client;
+use waypoint_core::routing::trace_context;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -64,6 +65,11 @@ impl Request {
         };
         if chain.append_x_forwarded_port {
             headers.insert(FORWARDED_PORT, HeaderValue::from(record.destination.port()));
+        }
+        if let Some(tracing) = &chain.tracing {
+            let trace = trace_context::begin(tracing, &headers, dice);
+            trace_context::inject(&trace, tracing, &mut headers);
+            record.traced(trace);
         }
         record.request_headers = headers.clone();
         record.close_after |= asked && upgrade.is_err();
