@@ -18,7 +18,7 @@ class Subject:
         if self.kind == "envoy":
             argv = envoy_setup.command(self.stream, self.dir, plain_port, self.binary, self.environment.get("ENVOY_LOG", "warning"))
         else:
-            waypoint_setup.write_files(self.stream, self.ca.root_pem)
+            waypoint_setup.write_files(self.stream, self.ca)
             argv = waypoint_setup.command(self.stream, self.binary)
             env.update(waypoint_setup.environment(self.stream))
         env.update(self.environment)
