@@ -1,6 +1,7 @@
 //! Layer 5: tunnels in, requests through, connections out.
 
 pub mod accept;
+pub mod admission;
 pub mod authz;
 pub mod call;
 pub mod connection;

@@ -12,6 +12,7 @@ pub mod http_chain;
 pub mod listener;
 pub mod matcher;
 pub mod metadata;
+pub mod rate_limit;
 pub mod rbac;
 pub mod route;
 pub mod routes;

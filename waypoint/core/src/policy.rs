@@ -6,4 +6,5 @@
 pub mod cors;
 pub mod ext_authz;
 pub mod fault;
+pub mod rate_limit;
 pub mod rbac;

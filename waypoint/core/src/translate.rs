@@ -29,6 +29,7 @@ pub mod listener;
 mod matcher;
 mod pb;
 pub mod problem;
+mod rate_limit;
 mod rbac;
 mod route;
 pub mod secret;

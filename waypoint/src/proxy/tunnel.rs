@@ -2,6 +2,7 @@
 //!
 //! The answer never waits for an upstream: 200 says that a chain serves the target. Failures behind it show inside.
 
+use super::admission::{NotAdmitted, admit};
 use super::connection::{Connection, Tunnel};
 use super::http::session::ResponseHead;
 use super::http::{reply, serve};
@@ -14,16 +15,12 @@ use crate::limits;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::hbone::{ConnectStream, TunnelStream};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
-use waypoint_core::matching::view::NetworkView;
 use waypoint_core::model::listener::{ApplicationProtocol, ChainBody, FilterChain};
-use waypoint_core::model::metadata::DynamicMetadata;
-use waypoint_core::policy::rbac;
 use waypoint_core::store::{ChainDecision, Snapshot, Sniffed};
 
 /// Counts as an open tunnel: what a drain waits for.
@@ -55,9 +52,11 @@ pub fn open(worker: &Arc<Worker>, connect: ConnectStream) {
 async fn run(worker: Arc<Worker>, connect: ConnectStream) {
     let tunnel = describe(&connect);
     let snapshot = worker.snapshot();
-    if let Err((status, reason)) = admit(&snapshot, &tunnel, connect.peer().local) {
+    if let Err(NotAdmitted { status, headers, reason }) =
+        admit(&worker, &snapshot, &tunnel, connect.peer().local)
+    {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, %reason, "tunnel refused");
-        return connect.refuse(status, HeaderMap::new());
+        return connect.refuse(status, headers);
     }
     let decision = snapshot.chain(&tunnel.as_target(), Sniffed::NotYet);
     if let Some(refusal) = unhonoured(&snapshot, &decision) {
@@ -98,21 +97,6 @@ fn describe(connect: &ConnectStream) -> Tunnel {
         target: connect.authority().parse().ok(),
         authority: connect.authority().into(),
         sni: None,
-    }
-}
-
-/// Who may open a tunnel at all: policies of the waypoint itself.
-///
-/// Their ports are those the tunnel arrived at, 15008: the target is for the policies inside.
-fn admit(snapshot: &Snapshot, tunnel: &Tunnel, arrived_at: SocketAddr) -> Result<(), (StatusCode, String)> {
-    let Some(terminate) = &snapshot.connect_terminate else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "no configuration yet".to_owned()));
-    };
-    let metadata = DynamicMetadata::default();
-    let view = NetworkView { destination: arrived_at, ..tunnel.view(&metadata) };
-    match terminate.rbac.iter().find_map(|policy| rbac::check_network(policy, &view).denied) {
-        Some(denial) => Err((StatusCode::FORBIDDEN, denial.failure().details.into_owned())),
-        None => Ok(()),
     }
 }
 

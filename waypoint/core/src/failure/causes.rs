@@ -112,6 +112,12 @@ impl Failure {
     }
 
     #[must_use]
+    pub fn local_rate_limited() -> Self {
+        let details = "local_rate_limited";
+        flagged(StatusCode::TOO_MANY_REQUESTS, ResponseFlag::RL, details, details)
+    }
+
+    #[must_use]
     pub fn fault_abort(status: StatusCode) -> Self {
         flagged(status, ResponseFlag::FI, "fault_filter_abort", "fault filter abort")
     }

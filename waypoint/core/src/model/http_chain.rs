@@ -3,6 +3,7 @@
 
 use super::access_log::AccessLog;
 use super::ext_authz::ExtAuthz;
+use super::rate_limit::LocalRateLimit;
 use super::rbac::Rbac;
 use super::route::RouteTable;
 use super::tracing::Tracing;
@@ -74,6 +75,7 @@ pub enum EscapedSlashes {
 pub enum HttpFilter {
     Rbac(Arc<Rbac>),
     ExtAuthz(Arc<ExtAuthz>),
+    LocalRateLimit(Arc<LocalRateLimit>),
     /// Empty in the chain: its configuration is per route (`Route::cors`).
     Cors,
     /// Empty in the chain: its configuration is per route (`Route::fault`).

@@ -7,6 +7,7 @@ use super::Refusal;
 use super::access_log::AccessLog;
 use super::ext_authz::ExtAuthz;
 use super::http_chain::HttpChain;
+use super::rate_limit::LocalRateLimit;
 use super::rbac::Rbac;
 use super::route::ClusterName;
 use ipnet::IpNet;
@@ -20,11 +21,17 @@ use std::time::Duration;
 pub struct ConnectTerminate {
     /// Accepted prefixes of the client's URI SAN, e.g. `spiffe://cluster.local/`; empty accepts any mesh identity.
     pub accepted_san_prefixes: Vec<Arc<str>>,
-    /// Layered L4 policies of the waypoint itself, in order.
-    pub rbac: Vec<Arc<Rbac>>,
+    /// Layered L4 policies of the waypoint itself and limits on tunnels, in order.
+    pub filters: Vec<ConnectFilter>,
     /// Set when the listener carries something that cannot be honoured: every CONNECT is refused with it.
     pub refusal: Option<Refusal>,
     pub access_logs: Vec<Arc<AccessLog>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConnectFilter {
+    Rbac(Arc<Rbac>),
+    LocalRateLimit(Arc<LocalRateLimit>),
 }
 
 /// The tunnel's inside: which chain serves a target.

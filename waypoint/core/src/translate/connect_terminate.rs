@@ -5,8 +5,8 @@ use super::pb::{
     self, core, hcm, http_filter_state, listener as pb_listener, matcher as pb_matcher, protobuf::Any, tls,
 };
 use super::problem::{At, Problem, Result, Warnings};
-use super::{access_log, http_filters, ignored, rbac, wire};
-use crate::model::listener::ConnectTerminate;
+use super::{access_log, http_filters, ignored, rate_limit, rbac, wire};
+use crate::model::listener::{ConnectFilter, ConnectTerminate};
 use std::sync::Arc;
 
 /// What the tunnel remembers of its CONNECT; all of it is part of our tunnel anyway.
@@ -84,7 +84,14 @@ fn connection_manager(
 fn filter(name: &str, any: &Any, terminate: &mut ConnectTerminate, warnings: &mut Warnings) -> Result<()> {
     match wire::type_name(any) {
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
-            terminate.rbac.push(Arc::new(rbac::http_filter(wire::unpack(any, warnings)?, warnings)?));
+            let rbac = rbac::http_filter(wire::unpack(any, warnings)?, warnings)?;
+            terminate.filters.push(ConnectFilter::Rbac(Arc::new(rbac)));
+        }
+        // An EnvoyFilter for every connection manager reaches this one, too.
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+            let limit = rate_limit::config(wire::unpack(any, warnings)?).at("local_ratelimit")?;
+            rate_limit::constant(&limit)?;
+            terminate.filters.push(ConnectFilter::LocalRateLimit(Arc::new(limit)));
         }
         "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
             known_state(name, &wire::unpack(any, warnings)?)?;

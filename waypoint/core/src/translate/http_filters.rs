@@ -5,7 +5,7 @@
 use super::ecds::Asked;
 use super::pb::{self, core, hcm, header_mutation, mutation_rules, protobuf::Any};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{ext_authz, ignored, rbac, stats, wire};
+use super::{ext_authz, ignored, rate_limit, rbac, stats, wire};
 use crate::model::http_chain::HttpFilter;
 use std::sync::Arc;
 
@@ -73,6 +73,10 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
             let authz = ext_authz::http_filter(wire::unpack(any, warnings)?).at("ext_authz")?;
             Some(HttpFilter::ExtAuthz(Arc::new(authz)))
+        }
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+            let limit = rate_limit::config(wire::unpack(any, warnings)?).at("local_ratelimit")?;
+            Some(HttpFilter::LocalRateLimit(Arc::new(limit)))
         }
         // Their configuration in the chain is always empty; a policy here would be for every route.
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {

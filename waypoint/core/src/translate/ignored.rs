@@ -4,8 +4,8 @@
 //! the complete list: a field is either read by its room, or cleared here, or fatal.
 
 use super::pb::{
-    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, listener, mongo_proxy,
-    network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
+    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, listener, local_ratelimit,
+    mongo_proxy, network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -138,6 +138,18 @@ pub(super) fn ext_authz(filter: &mut ext_authz::ExtAuthz) {
 pub(super) fn network_ext_authz(filter: &mut network_ext_authz::ExtAuthz) {
     filter.stat_prefix.clear(); // Envoy's own statistics
     filter.send_tls_alert_on_denial = false; // no TLS of the client's ends here, so there is none to alert
+}
+
+pub(super) fn local_rate_limit(limit: &mut local_ratelimit::LocalRateLimit) {
+    limit.stat_prefix.clear(); // Envoy's own statistics
+    if limit.descriptors.is_empty() {
+        // What only says how descriptors are made and counted.
+        limit.rate_limits.clear();
+        limit.stage = 0;
+        limit.vh_rate_limits = 0;
+        limit.always_consume_default_token_bucket = None;
+        limit.max_dynamic_descriptors = None;
+    }
 }
 
 pub(super) fn http_rbac(rbac: &mut http_rbac::Rbac) {

@@ -6,7 +6,7 @@
 use super::ecds::{Asked, Extensions};
 use super::pb::listener as pb;
 use super::problem::{At, Problem, Rejection, Result, Translated, Warnings};
-use super::{access_log, chain_match, connect_terminate, ignored, tcp_chain, wire};
+use super::{access_log, chain_match, connect_terminate, ignored, rate_limit, tcp_chain, wire};
 use crate::model::Refusal;
 use crate::model::listener::{
     ChainBody, ConnectTerminate, FilterChain, InspectedPorts, Inspectors, MainInternal,
@@ -128,7 +128,14 @@ fn chain(
     let body = tcp_chain::body(filters, &mut asked, warnings).or_refusal()?;
     ignored::filter_chain(&mut chain);
     let rest = wire::nothing_left(&chain).or_refusal()?;
-    let body = rest.and(body).unwrap_or_else(ChainBody::Refused);
+    let mut body = rest.and(body).unwrap_or_else(ChainBody::Refused);
+    let before = previous.and_then(|previous| previous.listener.chains.get(&name));
+    if let ChainBody::Http(chain) = &mut body
+        && let Some(ChainBody::Http(before)) = before.map(|chain| &chain.body)
+        && let Some(chain) = Arc::get_mut(chain)
+    {
+        rate_limit::carry_over(&mut chain.filters, &before.filters);
+    }
     if let ChainBody::Refused(refusal) = &body {
         warnings.push_here(format!("chain refuses everything: {}", refusal.details));
     }

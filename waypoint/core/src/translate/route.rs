@@ -133,6 +133,7 @@ fn route(mut route: pb::Route, inherited: &Inherited, warnings: &mut Warnings) -
         fault: per_filter.fault,
         cors: per_filter.cors,
         ext_authz: per_filter.ext_authz,
+        local_rate_limit: per_filter.local_rate_limit,
         decorator: decorator.at("decorator")?,
         istio_config,
         refusal: refusals.first,

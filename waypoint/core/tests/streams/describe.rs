@@ -22,7 +22,7 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
             out,
             "connect_terminate sans={:?} rbac={}{refusal}",
             terminate.accepted_san_prefixes,
-            terminate.rbac.len()
+            terminate.filters.len()
         )
         .unwrap();
     }
@@ -127,6 +127,7 @@ fn filter(filter: &HttpFilter) -> &'static str {
     match filter {
         HttpFilter::Rbac(_) => "rbac",
         HttpFilter::ExtAuthz(_) => "ext_authz",
+        HttpFilter::LocalRateLimit(_) => "local_ratelimit",
         HttpFilter::Cors => "cors",
         HttpFilter::Fault => "fault",
         HttpFilter::GrpcStats => "grpc_stats",

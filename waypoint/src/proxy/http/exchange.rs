@@ -29,6 +29,7 @@ use std::sync::Arc;
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::model::http_chain::HttpChain;
+use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::route::{Cors, HeaderMutations, Route};
 use waypoint_core::policy::cors;
 use waypoint_core::policy::ext_authz::{Answer, HeaderChange};
@@ -89,6 +90,7 @@ pub async fn run<S: Session>(
         Ok((request, plan)) => exchange.carry_out(session, request, plan).await,
         Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
         Err(Refusal::Denied(denied)) => exchange.answer_denied(session, &denied.0, &denied.1),
+        Err(Refusal::Limited(failure, limit)) => exchange.answer_limited(session, &failure, &limit),
         Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
         Err(Refusal::Reset(failure)) => exchange.reset(session, &failure),
         Err(Refusal::Gone) => exchange.gone(session, Gone::Reset),
@@ -104,6 +106,8 @@ pub enum Refusal {
     Answer(Failure),
     /// As an authorization service wants it put.
     Denied(Box<(Failure, Answer)>),
+    /// With the headers of the limit.
+    Limited(Failure, Arc<LocalRateLimit>),
     /// A ready answer, e.g. a preflight's.
     Head(Box<ResponseHead>, &'static str),
     /// Not even an answer.
@@ -164,6 +168,7 @@ impl Exchange<'_> {
                     }
                 }
                 FilterVerdict::Authorize(config) => self.authorize(&config, &mut request, session).await?,
+                FilterVerdict::Limit(failure, limit) => return Err(Refusal::Limited(failure, limit)),
                 FilterVerdict::Refuse(failure) => return Err(failure.into()),
                 FilterVerdict::Answer(head, details) => {
                     self.record.request_headers = std::mem::take(&mut request.headers);
@@ -216,6 +221,20 @@ impl Exchange<'_> {
     fn answer_denied<S: Session>(&mut self, session: &mut S, failure: &Failure, answer: &Answer) -> After {
         self.record.failed(failure);
         let (mut head, body) = reply::denied(failure, answer, self.record.grpc);
+        self.finish_head(&mut head);
+        self.record.bytes_sent += body.len() as u64;
+        self.send(session, head, body)
+    }
+
+    fn answer_limited<S: Session>(
+        &mut self,
+        session: &mut S,
+        failure: &Failure,
+        limit: &LocalRateLimit,
+    ) -> After {
+        self.record.failed(failure);
+        let (mut head, body) = reply::of(failure, self.record.grpc);
+        self.mutate(&limit.response_headers, &mut head.headers);
         self.finish_head(&mut head);
         self.record.bytes_sent += body.len() as u64;
         self.send(session, head, body)

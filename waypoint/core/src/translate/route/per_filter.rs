@@ -2,8 +2,9 @@
 
 use super::super::pb::{common_fault, cors as pb_cors, fault as pb_fault, protobuf::Any};
 use super::super::problem::{At, Problem, Result, Warnings};
-use super::super::{ext_authz, ignored, matcher, values, wire};
+use super::super::{ext_authz, ignored, matcher, rate_limit, values, wire};
 use crate::model::ext_authz::ExtAuthzPerRoute;
+use crate::model::rate_limit::LocalRateLimit;
 use crate::model::route::{Cors, Fault, FaultAbort, Fraction};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub(super) struct PerFilter {
     pub(super) fault: Option<Arc<Fault>>,
     pub(super) cors: Option<Arc<Cors>>,
     pub(super) ext_authz: Option<Arc<ExtAuthzPerRoute>>,
+    pub(super) local_rate_limit: Option<Arc<LocalRateLimit>>,
 }
 
 impl PerFilter {
@@ -22,6 +24,7 @@ impl PerFilter {
         Self {
             fault: self.fault.or_else(|| outer.fault.clone()),
             cors: self.cors.or_else(|| outer.cors.clone()),
+            local_rate_limit: self.local_rate_limit.or_else(|| outer.local_rate_limit.clone()),
             ext_authz: ext_authz::merge(self.ext_authz, outer.ext_authz.as_ref()),
         }
     }
@@ -39,6 +42,10 @@ pub(super) fn configs(configs: &mut HashMap<String, Any>, warnings: &mut Warning
             }
             (_, "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute") => {
                 found.ext_authz = Some(Arc::new(ext_authz::per_route(wire::unpack(&any, warnings)?)?));
+            }
+            (_, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit") => {
+                let limit = rate_limit::config(wire::unpack(&any, warnings)?).at(&name)?;
+                found.local_rate_limit = Some(Arc::new(limit));
             }
             // istiod sends it with the label `istio.io/persistent-session` but never the filter itself to a waypoint, so
             // Envoy ignores it too.

@@ -10,8 +10,10 @@ use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
 use waypoint_core::model::ext_authz::ExtAuthz;
 use waypoint_core::model::http_chain::HttpFilter;
+use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
+use waypoint_core::policy::rate_limit::{self, Limit};
 use waypoint_core::policy::{fault, rbac};
 use waypoint_core::routing::choose::choose;
 
@@ -19,6 +21,7 @@ pub(super) enum FilterVerdict {
     Continue,
     /// Wait, then go on, or refuse after all.
     Delay(Duration, Option<Failure>),
+    Limit(Failure, Arc<LocalRateLimit>),
     /// Ask first.
     Authorize(Arc<ExtAuthz>),
     Refuse(Failure),
@@ -30,6 +33,7 @@ impl Exchange<'_> {
         match filter {
             HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request),
             HttpFilter::ExtAuthz(config) => FilterVerdict::Authorize(config.clone()),
+            HttpFilter::LocalRateLimit(limit) => self.limit(limit, request),
             HttpFilter::Fault => self.inject_fault(request),
             HttpFilter::Cors => self.check_cors(request),
             HttpFilter::ClientIdentityXfcc => {
@@ -51,6 +55,23 @@ impl Exchange<'_> {
             shadow.tell("envoy.filters.http.rbac", &policy.shadow_stat_prefix, &mut self.record.metadata);
         }
         decision.denied.map_or(FilterVerdict::Continue, |denial| FilterVerdict::Refuse(denial.failure()))
+    }
+
+    fn limit(&mut self, limit: &Arc<LocalRateLimit>, request: &mut Request) -> FilterVerdict {
+        let chain = self.chain.clone();
+        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
+        let of_route = choose(&chain.routes, &view).and_then(|chosen| chosen.route.local_rate_limit.as_ref());
+        let limit = of_route.unwrap_or(limit);
+        let now = self.connection.worker.process.started.elapsed();
+        match rate_limit::decide(limit, self.record.grpc, now, &mut self.dice) {
+            Limit::Pass => FilterVerdict::Continue,
+            Limit::Mark => {
+                request.keep_route();
+                self.mutate(&limit.request_headers_when_not_enforced, &mut request.headers);
+                FilterVerdict::Continue
+            }
+            Limit::Refuse(failure) => FilterVerdict::Limit(failure, limit.clone()),
+        }
     }
 
     fn inject_fault(&mut self, request: &Request) -> FilterVerdict {
