@@ -21,9 +21,12 @@ const PLAIN: &[&str] = &[
     "03-httproute-timeout-retry",
     "05-virtualservice-retry-mirror-cors",
     "07-authz-allow",
+    "09-authz-custom-extauthz",
     "12-tcp",
     "17-httproute-filters",
+    "22-local-ratelimit-envoyfilter",
     "24-churn",
+    "27-istiod-options",
 ];
 
 #[test]
