@@ -4,11 +4,14 @@
 FAIRWAY_CACHE ?= $(HOME)/.cache/fairway
 BIN           := $(CURDIR)/target/debug
 DENY_VERSION  := 0.20.2
+VERSION       := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+CONFORMANCE   := FAIRWAY_CACHE=$(FAIRWAY_CACHE) $(BIN)/fairway-conformance
 GO_FLAGS      := -trimpath -ldflags '-s -w'
 
 export CGO_ENABLED := 0
 
-.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh replay goldens
+.PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh replay goldens \
+	conformance conformance-controls conformance-story conformance-if-built conformance-tool cluster cluster-down
 
 demo: build ## Bookinfo behind our ztunnel and waypoint; prints a URL; Ctrl-C removes everything
 	$(BIN)/fairway up examples/bookinfo
@@ -29,6 +32,7 @@ test-rust:
 
 test-go:
 	cd local/istiod && go test -trimpath ./...
+	cd conformance && go test -trimpath ./...
 
 test-mesh: build
 	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
@@ -40,17 +44,41 @@ replay: ## recorded configurations and hostile requests through the waypoint: co
 goldens: istiod ## what istiod sends in conformance/goldens' scenarios, recorded anew
 	conformance/goldens/record $(BIN)/fairway-istiod
 
+conformance: build conformance-tool ## the official Gateway API suite's mesh part, on a real API server and istiod (first time: minutes of building)
+	$(CONFORMANCE) run mesh known --reports conformance/reports --project-version $(VERSION)
+
+conformance-controls: build conformance-tool ## negative controls: each makes the suite fail, or the suite proves nothing
+	$(CONFORMANCE) run controls
+
+conformance-story: build conformance-tool ## Istio's Bookinfo enrolled, routed, guarded and released, step by step
+	$(CONFORMANCE) run story
+
+conformance-if-built: build conformance-tool ## the mesh part if its programs are cached or built in CONFORMANCE_BUDGET seconds; says so if not
+	FAIRWAY_CACHE=$(FAIRWAY_CACHE) conformance/if-built
+
+conformance-tool:
+	cd conformance && go build $(GO_FLAGS) -o $(BIN)/fairway-conformance .
+
+cluster: build conformance-tool ## a Kubernetes with Istio and our proxies that stays; with Istio's Bookinfo sample
+	$(CONFORMANCE) build
+	$(CONFORMANCE) up --sample
+
+cluster-down: conformance-tool
+	$(CONFORMANCE) down
+
 lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$< --locked check bans licenses sources
-	@test -z "$$(gofmt -l local/istiod)" || { gofmt -l local/istiod; echo "gofmt: the files above"; exit 1; }
+	@test -z "$$(gofmt -l local/istiod conformance)" || { gofmt -l local/istiod conformance; echo "gofmt: the files above"; exit 1; }
 	cd local/istiod && go vet -trimpath ./...
-	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run conformance/replay/run conformance/goldens/record
+	cd conformance && go vet -trimpath ./...
+	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run conformance/replay/run conformance/goldens/record \
+		conformance/if-built conformance/suites/story.sh
 
 fmt:
 	cargo fmt --all
-	gofmt -w local/istiod
+	gofmt -w local/istiod conformance
 
 clean-mesh: ## ends a running local mesh; its namespaces and rules go with it
 	-$(BIN)/fairway down

@@ -49,9 +49,7 @@ fn rank(domain: &Domain, authority: &str) -> Option<(u8, usize)> {
     }
 }
 
-/// Whether a request is one of those a match describes.
-#[must_use]
-pub fn matches(matcher: &RouteMatch, request: &RequestView<'_>) -> bool {
+fn matches(matcher: &RouteMatch, request: &RequestView<'_>) -> bool {
     matches_path(&matcher.path, request.path.path())
         && (!matcher.grpc || is_grpc(request.headers.get(CONTENT_TYPE)))
         && matcher.headers.iter().all(|matcher| header::matches(matcher, request))

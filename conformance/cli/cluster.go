@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fairway.dev/conformance/cluster/controlplane"
+	"fairway.dev/conformance/cluster/node"
+	"fairway.dev/conformance/cluster/programs"
+)
+
+// proxyFlags name the programs under test.
+func proxyFlags(c *cobra.Command) *controlplane.Proxies {
+	p := &controlplane.Proxies{}
+	c.Flags().StringVar(&p.Ztunnel, "ztunnel", "target/debug/ztunnel", "runs for ztunnel's image")
+	c.Flags().StringVar(&p.Waypoint, "waypoint", "target/debug/waypoint", "runs for the image of waypoints and gateways")
+	c.Flags().StringVar(&p.Bookinfo, "bookinfo", "target/debug/bookinfo", "runs for the images of Istio's Bookinfo sample")
+	return p
+}
+
+func (s *settings) upCommand() *cobra.Command {
+	var sample bool
+	c := &cobra.Command{Use: "up", Short: "Start a cluster that stays", Args: cobra.NoArgs}
+	proxies := proxyFlags(c)
+	c.Flags().BoolVar(&sample, "sample", false, "deploy Istio's Bookinfo and curl samples, unmodified, into namespace bookinfo")
+	c.RunE = func(*cobra.Command, []string) error {
+		c, err := s.cluster()
+		if err != nil {
+			return err
+		}
+		if err := c.Up(*proxies); err != nil {
+			return err
+		}
+		if sample {
+			if err := c.DeploySample(); err != nil {
+				return err
+			}
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		fmt.Printf(`The cluster is up, and its Kubernetes and Istio are the real ones:
+  %[1]s kubectl get pods -A
+  %[1]s istioctl ztunnel-config workload
+  %[1]s enter          # a shell in the node, with KUBECONFIG, kubectl and istioctl
+  %[1]s down           # nothing stays
+`, self)
+		return nil
+	}
+	return c
+}
+
+func (s *settings) downCommand() *cobra.Command {
+	return &cobra.Command{Use: "down", Short: "End the cluster; nothing of it stays", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := s.cluster()
+			if err != nil {
+				return err
+			}
+			return c.Down()
+		}}
+}
+
+// clientCommand is one of the real clients, run inside the node.
+func (s *settings) clientCommand(name string, p programs.Program, first ...string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: "The real " + name + ", inside the node", DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := s.cluster()
+			if err != nil {
+				return err
+			}
+			cmd, err := c.ClientCommand(p, append(first, args...)...)
+			if err != nil {
+				return err
+			}
+			return attached(cmd)
+		}}
+}
+
+func (s *settings) enterCommand() *cobra.Command {
+	return &cobra.Command{Use: "enter [command...]", Short: "Run a shell or a command inside the node: its network, processes and DNS",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := s.cluster()
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				args = []string{"bash"}
+			}
+			cmd, err := c.Shell(args...)
+			if err != nil {
+				return err
+			}
+			return attached(cmd)
+		}}
+}
+
+func attached(cmd *exec.Cmd) error {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func (s *settings) logsCommand() *cobra.Command {
+	return &cobra.Command{Use: "logs [name]", Short: "The log of one of the node's own programs; without a name, which there are",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			l, err := s.layout()
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				files, err := filepath.Glob(l.Log("*"))
+				for _, f := range files {
+					fmt.Println(strings.TrimSuffix(filepath.Base(f), ".log"))
+				}
+				return err
+			}
+			f, err := os.Open(l.Log(args[0]))
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = io.Copy(os.Stdout, f)
+			return err
+		}}
+}
+
+// memory says what the node's processes hold.
+func memory(c *controlplane.Cluster) {
+	if rss, err := node.Memory(c.Layout); err == nil {
+		fmt.Fprintf(c.Progress, "the whole cluster: %d MiB resident\n", rss>>20)
+	}
+}
