@@ -11,6 +11,7 @@ use crate::env::Env;
 use crate::limits;
 use crate::node;
 use crate::proxy::accept;
+use crate::proxy::jwks::{self, JwksCache};
 use crate::proxy::resolver::Resolver;
 use crate::proxy::upstream::dynamic::DynamicNames;
 use crate::proxy::worker::{Process, Worker, WorkerHandle};
@@ -74,6 +75,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         logs: crate::proxy::log_sink::LogSinks::default(),
         tls: configuration.tls.clone(),
         names: DynamicNames::new(resolver.clone()),
+        jwks: JwksCache::default(),
         network: network.into(),
         service_cluster: config.service_cluster.as_str().into(),
         drain: drain_watch,
@@ -111,6 +113,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
     tokio::spawn(configuration.clone().tick(process.metrics.clone()));
     tokio::spawn(dns::resolve(configuration.clone(), resolver));
     tokio::spawn(configuration.watch_files());
+    tokio::spawn(jwks::fetch(process.clone()));
     let traffic = tokio::spawn(start_traffic(process.clone(), config.clone(), readiness.clone()));
     tokio::select! {
         name = signal => tracing::info!(signal = name, "leaving"),

@@ -128,3 +128,7 @@ pub const DRAIN_CEILING: Duration = Duration::from_secs(3600);
 
 /// Size of a file of the downward API (labels, annotations). Kubernetes bounds annotations to 256 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Keys that should be fetched again, and cannot be, still verify tokens for this long: an outage of the issuer is not
+/// one of the mesh, but a key it withdrew must not live for ever. Envoy: expired keys are never used.
+pub const JWKS_LAST_GOOD: Duration = Duration::from_secs(3600);

@@ -6,6 +6,7 @@ pub mod authz;
 pub mod call;
 pub mod connection;
 pub mod http;
+pub mod jwks;
 pub mod log_sink;
 pub mod mirror;
 pub mod resolver;

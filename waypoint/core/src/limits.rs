@@ -47,3 +47,30 @@ pub const METRIC_SERIES_MAX: usize = 100_000;
 
 /// Label combinations whose handles a worker keeps resolved; a full cache is emptied and fills again with what is in use.
 pub const METRIC_CACHE_MAX: usize = 8192;
+
+/// Bytes of one token. Envoy: whatever fits into the request's head (60 KiB); its own cache stops at 4 KiB.
+pub const JWT_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a key set. Envoy: unlimited; large identity providers publish some 20 keys in 20 KiB.
+pub const JWKS_BYTES_MAX: usize = 1 << 20;
+
+/// Keys of one set; those beyond are not used. Envoy: unlimited. A token without key id is tried against all of them.
+pub const JWKS_KEYS_MAX: usize = 100;
+
+/// Tolerance for `exp` and `nbf` when the provider names none. Envoy: 60 s.
+pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Fetched keys are fetched again after this when the provider names nothing. Envoy: 10 minutes; istiod: 5.
+pub const JWKS_CACHE_DURATION: Duration = Duration::from_secs(600);
+
+/// One attempt to fetch keys when the provider names nothing. Envoy requires a value; istiod: 5 s.
+pub const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After a failed fetch, when the provider names nothing. Envoy: 1 s.
+pub const JWKS_REFETCH_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// First pause between the retries of a fetch, when its policy names none. Envoy: 1 s, at most ten times that.
+pub const JWKS_BACK_OFF_BASE: Duration = Duration::from_secs(1);
+
+/// Retries of one fetch, whatever its policy says. Envoy: unlimited; the next fetch comes anyway.
+pub const JWKS_RETRIES_MAX: u32 = 10;

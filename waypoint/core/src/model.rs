@@ -9,6 +9,8 @@ pub mod dns;
 pub mod endpoint;
 pub mod ext_authz;
 pub mod http_chain;
+pub mod jwks;
+pub mod jwt;
 pub mod listener;
 pub mod matcher;
 pub mod metadata;

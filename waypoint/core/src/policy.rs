@@ -1,4 +1,4 @@
-//! Layer 2: whether a request may pass, and what is done to it on purpose: RBAC, CORS, fault injection,
+//! Layer 2: whether a request may pass, and what is done to it on purpose: JWT, RBAC, CORS, fault injection,
 //! external authorization.
 //!
 //! Pure: what a decision reads comes as a view, randomness as `Dice`; the IO carries the decision out.
@@ -6,5 +6,6 @@
 pub mod cors;
 pub mod ext_authz;
 pub mod fault;
+pub mod jwt;
 pub mod rate_limit;
 pub mod rbac;

@@ -111,6 +111,8 @@ impl Store {
 
     /// Clusters and listeners have been accepted once: traffic can be served. Envoy: `cds.update_success` and
     /// `lds.update_success`, as pilot-agent's readiness probe reads them.
+    /// Differs from Envoy: a cluster that is refused beside good ones keeps nobody unready, because every new pod of the
+    /// waypoint would wait for one user's mistake. Each of the few listeners is needed.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.accepted.clusters && self.accepted.listeners
@@ -122,7 +124,8 @@ impl Store {
         match update.type_url {
             type_url::CLUSTER => {
                 self.clusters.apply_clusters(update, now, &mut applied);
-                self.accepted.clusters |= applied.rejections.is_empty();
+                let rejected = applied.rejections.len();
+                self.accepted.clusters |= rejected == 0 || rejected < update.resources.len();
             }
             type_url::ENDPOINT => self.clusters.apply_endpoints(update, now, &mut applied),
             type_url::LISTENER => {

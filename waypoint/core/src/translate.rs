@@ -25,6 +25,7 @@ mod format;
 mod http_chain;
 mod http_filters;
 mod ignored;
+mod jwt;
 pub mod listener;
 mod matcher;
 mod pb;

@@ -3,6 +3,7 @@
 //! A connection never leaves its worker: what its tasks write in one turn goes out in one system call, and no lock of
 //! a worker is ever waited for.
 
+use super::jwks::JwksCache;
 use super::log_sink::LogSinks;
 use super::spans::{self, Spans};
 use super::upstream::dynamic::DynamicNames;
@@ -37,6 +38,7 @@ pub struct Process {
     pub logs: LogSinks,
     pub tls: Arc<TlsContexts>,
     pub names: DynamicNames,
+    pub jwks: JwksCache,
     /// Empty: the mesh's only one.
     pub network: Arc<str>,
     /// `<service account>.<namespace>`: whose spans ours are.
@@ -137,7 +139,7 @@ impl Worker {
     }
 
     /// Closes idle connections whose time or whose workload is over.
-    async fn keep_house(self: Arc<Self>) {
+    pub(super) async fn keep_house(self: Arc<Self>) {
         let mut published = self.process.published.clone();
         let mut known = self.snapshot();
         let mut tick = tokio::time::interval(limits::IDLE_SWEEP);

@@ -111,6 +111,13 @@ impl Failure {
         Self { details, ..plain(StatusCode::FORBIDDEN, NO_FLAG, "", "RBAC: access denied") }
     }
 
+    /// `why` in Envoy's words.
+    #[must_use]
+    pub fn jwt_denied(status: StatusCode, why: &'static str) -> Self {
+        let details = format!("jwt_authn_access_denied{{{why}}}").replace(' ', "_").into();
+        Self { details, ..plain(status, NO_FLAG, "", why) }
+    }
+
     #[must_use]
     pub fn local_rate_limited() -> Self {
         let details = "local_rate_limited";

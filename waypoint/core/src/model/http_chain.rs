@@ -3,6 +3,7 @@
 
 use super::access_log::AccessLog;
 use super::ext_authz::ExtAuthz;
+use super::jwt::JwtAuthn;
 use super::rate_limit::LocalRateLimit;
 use super::rbac::Rbac;
 use super::route::RouteTable;
@@ -73,6 +74,7 @@ pub enum EscapedSlashes {
 /// The filters a waypoint honours, in the order they run. Everything else makes its chain a `Refusal`.
 #[derive(Clone, Debug)]
 pub enum HttpFilter {
+    JwtAuthn(Arc<JwtAuthn>),
     Rbac(Arc<Rbac>),
     ExtAuthz(Arc<ExtAuthz>),
     LocalRateLimit(Arc<LocalRateLimit>),

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A struct: sorted, as the log prints it.
+pub type Fields = BTreeMap<Box<str>, MetadataValue>;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetadataValue {
     Null,
@@ -11,7 +14,7 @@ pub enum MetadataValue {
     Number(f64),
     String(Arc<str>),
     List(Vec<Self>),
-    Struct(BTreeMap<Box<str>, Self>),
+    Struct(Fields),
 }
 
 /// By filter name; a request carries one to three of them, so a list beats a map.

@@ -49,7 +49,9 @@ fn rank(domain: &Domain, authority: &str) -> Option<(u8, usize)> {
     }
 }
 
-fn matches(matcher: &RouteMatch, request: &RequestView<'_>) -> bool {
+/// Whether a request is one of those a match describes.
+#[must_use]
+pub fn matches(matcher: &RouteMatch, request: &RequestView<'_>) -> bool {
     matches_path(&matcher.path, request.path.path())
         && (!matcher.grpc || is_grpc(request.headers.get(CONTENT_TYPE)))
         && matcher.headers.iter().all(|matcher| header::matches(matcher, request))

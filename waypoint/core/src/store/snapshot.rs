@@ -3,11 +3,13 @@
 use super::lookup::{self, ChainDecision, Sniffed};
 use crate::balance::{Breakers, HostSet};
 use crate::model::cluster::{Cluster, Discovery};
-use crate::model::listener::{ConnectTerminate, FilterChain, MainInternal};
+use crate::model::http_chain::HttpFilter;
+use crate::model::jwt::{JwksSource, RemoteJwks};
+use crate::model::listener::{ChainBody, ConnectTerminate, FilterChain, MainInternal};
 use crate::model::route::ClusterName;
 use crate::model::secret::Secret;
 use crate::model::workload::Workload;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -71,6 +73,25 @@ impl Snapshot {
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Arc<ClusterEntry>> {
         self.clusters.get(name)
+    }
+
+    /// Keys to fetch for the tokens some chain wants.
+    #[must_use]
+    pub fn remote_jwks(&self) -> HashSet<Arc<RemoteJwks>> {
+        let chains = self.main_internal.iter().flat_map(|listener| listener.chains.values());
+        let filters = chains.flat_map(|chain| match &chain.body {
+            ChainBody::Http(chain) => chain.filters.as_slice(),
+            ChainBody::Tcp(_) | ChainBody::Refused(_) => &[],
+        });
+        let providers = filters.flat_map(|filter| match filter {
+            HttpFilter::JwtAuthn(config) => config.providers.as_slice(),
+            _ => &[],
+        });
+        let sources = providers.filter_map(|provider| match &provider.keys {
+            JwksSource::Remote(source) => Some(source.clone()),
+            JwksSource::Local(_) => None,
+        });
+        sources.collect()
     }
 
     #[must_use]

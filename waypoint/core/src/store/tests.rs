@@ -125,6 +125,20 @@ fn good_resources_of_a_bad_response_are_applied() {
 }
 
 #[test]
+fn one_bad_cluster_keeps_nobody_unready() {
+    let listener =
+        listener_pb::Listener { name: "main_internal".into(), ..Default::default() }.encode_to_vec();
+    for (clusters, ready) in
+        [(vec![("bad", vec![0xff]), ("good", eds("good", 1))], true), (vec![("bad", vec![0xff])], false)]
+    {
+        let mut store = Store::new("");
+        apply(&mut store, type_url::CLUSTER, &clusters, &[]);
+        apply(&mut store, type_url::LISTENER, &[("main_internal", listener.clone())], &[]);
+        assert_eq!(store.ready(), ready);
+    }
+}
+
+#[test]
 fn ready_once_clusters_and_listeners_were_accepted() {
     let mut store = Store::new("");
     apply(&mut store, type_url::CLUSTER, &[], &[]);

@@ -5,7 +5,7 @@
 use super::ecds::Asked;
 use super::pb::{self, core, hcm, header_mutation, mutation_rules, protobuf::Any};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{ext_authz, ignored, rate_limit, rbac, stats, wire};
+use super::{ext_authz, ignored, jwt, rate_limit, rbac, stats, wire};
 use crate::model::http_chain::HttpFilter;
 use std::sync::Arc;
 
@@ -67,6 +67,9 @@ pub(super) fn unsupported(name: &str) -> Problem {
 
 fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFilter>> {
     Ok(match wire::type_name(any) {
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
+            Some(HttpFilter::JwtAuthn(Arc::new(jwt::filter(any, warnings)?)))
+        }
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
             Some(HttpFilter::Rbac(Arc::new(rbac::http_filter(wire::unpack(any, warnings)?, warnings)?)))
         }

@@ -4,8 +4,8 @@
 //! the complete list: a field is either read by its room, or cleared here, or fatal.
 
 use super::pb::{
-    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, listener, local_ratelimit,
-    mongo_proxy, network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
+    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, jwt_authn, listener,
+    local_ratelimit, mongo_proxy, network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -299,4 +299,19 @@ pub(super) fn lb_endpoint(endpoint: &mut endpoint::LbEndpoint) {
 pub(super) fn endpoint(endpoint: &mut endpoint::Endpoint) {
     endpoint.health_check_config = None; // no active health checks
     endpoint.observability_name.clear();
+}
+
+pub(super) fn jwt_filter(filter: &mut jwt_authn::JwtAuthentication) {
+    filter.stat_prefix.clear(); // Envoy's own statistics
+}
+
+pub(super) fn jwt_provider(provider: &mut jwt_authn::JwtProvider) {
+    provider.jwt_cache_config = None; // a cache changes no answer
+}
+
+pub(super) fn remote_jwks(remote: &mut jwt_authn::RemoteJwks) {
+    // Keys are always fetched beside the requests; a listener is never held back for them, requests with tokens wait.
+    if let Some(fetch) = remote.async_fetch.as_mut() {
+        fetch.fast_listener = false;
+    }
 }

@@ -20,6 +20,7 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::dynam
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::ext_authz::v3 as ext_authz;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::fault::v3 as fault;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::header_mutation::v3 as header_mutation;
+pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::jwt_authn::v3 as jwt_authn;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::local_ratelimit::v3 as local_ratelimit;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::rbac::v3 as http_rbac;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::router::v3 as router;

@@ -173,7 +173,7 @@ fn unavailable() -> RouteAction {
     RouteAction::DirectResponse { status: StatusCode::SERVICE_UNAVAILABLE, body: Bytes::new() }
 }
 
-fn route_match(mut matched: pb::RouteMatch) -> Result<RouteMatch> {
+pub(super) fn route_match(mut matched: pb::RouteMatch) -> Result<RouteMatch> {
     use pb::route_match::PathSpecifier as Kind;
     let ignore_case = matched.case_sensitive.take().is_some_and(|sensitive| !sensitive.value);
     let path = match matched.path_specifier.take() {

@@ -125,6 +125,7 @@ fn body(body: &ChainBody, out: &mut String) {
 
 fn filter(filter: &HttpFilter) -> &'static str {
     match filter {
+        HttpFilter::JwtAuthn(_) => "jwt_authn",
         HttpFilter::Rbac(_) => "rbac",
         HttpFilter::ExtAuthz(_) => "ext_authz",
         HttpFilter::LocalRateLimit(_) => "local_ratelimit",

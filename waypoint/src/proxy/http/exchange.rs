@@ -5,6 +5,7 @@
 //! refused leaves as one `Failure`.
 
 pub mod attempt;
+mod authenticate;
 mod authorize;
 mod deadlines;
 mod early;
@@ -89,6 +90,7 @@ pub async fn run<S: Session>(
     let after = match exchange.decide(head, session).await {
         Ok((request, plan)) => exchange.carry_out(session, request, plan).await,
         Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
+        Err(Refusal::Challenge(failure, challenge)) => exchange.challenge(session, &failure, challenge),
         Err(Refusal::Denied(denied)) => exchange.answer_denied(session, &denied.0, &denied.1),
         Err(Refusal::Limited(failure, limit)) => exchange.answer_limited(session, &failure, &limit),
         Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
@@ -104,6 +106,8 @@ pub async fn run<S: Session>(
 /// Why a request goes no further.
 pub enum Refusal {
     Answer(Failure),
+    /// With `www-authenticate`.
+    Challenge(Failure, HeaderValue),
     /// As an authorization service wants it put.
     Denied(Box<(Failure, Answer)>),
     /// With the headers of the limit.
@@ -166,6 +170,9 @@ impl Exchange<'_> {
                     if let Some(failure) = then {
                         return Err(failure.into());
                     }
+                }
+                FilterVerdict::Authenticate(config) => {
+                    self.authenticate(&config, &mut request, session).await?;
                 }
                 FilterVerdict::Authorize(config) => self.authorize(&config, &mut request, session).await?,
                 FilterVerdict::Limit(failure, limit) => return Err(Refusal::Limited(failure, limit)),

@@ -30,17 +30,18 @@ struct Serving {
 impl Serving {
     fn now(connection: &Connection) -> Self {
         let (snapshot, chain) = connection.chain();
-        let terminate = snapshot.connect_terminate.as_ref().and_then(|terminate| terminate.refusal.as_ref());
-        if let Some(refusal) = terminate {
-            let refused = Some(Failure::refused(&refusal.details));
-            return Self { snapshot, chain: no_chain(), refused };
-        }
         let (chain, refused) = match chain.as_ref().map(|chain| &chain.body) {
             Some(ChainBody::Http(chain)) => (chain.clone(), None),
-            Some(ChainBody::Refused(refusal)) => (no_chain(), Some(Failure::refused(&refusal.details))),
+            Some(ChainBody::Refused(refusal)) => (no_chain(), Some(&refusal.details)),
             // The target is gone, or became a TCP port under an HTTP connection.
-            Some(ChainBody::Tcp(_)) | None => (no_chain(), Some(unserved())),
+            Some(ChainBody::Tcp(_)) | None => {
+                return Self { snapshot, chain: no_chain(), refused: Some(unserved()) };
+            }
         };
+        // Where the waypoint's own listener is refused the chain still logs, and that is all it does.
+        let terminate = snapshot.connect_terminate.as_ref().and_then(|terminate| terminate.refusal.as_ref());
+        let details = terminate.map(|refusal| &refusal.details).or(refused);
+        let refused = details.map(|details| Failure::refused(details));
         Self { snapshot, chain, refused }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
 use waypoint_core::model::ext_authz::ExtAuthz;
 use waypoint_core::model::http_chain::HttpFilter;
+use waypoint_core::model::jwt::JwtAuthn;
 use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
@@ -21,6 +22,8 @@ pub(super) enum FilterVerdict {
     Continue,
     /// Wait, then go on, or refuse after all.
     Delay(Duration, Option<Failure>),
+    /// Look at its tokens first.
+    Authenticate(Arc<JwtAuthn>),
     Limit(Failure, Arc<LocalRateLimit>),
     /// Ask first.
     Authorize(Arc<ExtAuthz>),
@@ -31,6 +34,7 @@ pub(super) enum FilterVerdict {
 impl Exchange<'_> {
     pub(super) fn apply(&mut self, filter: &HttpFilter, request: &mut Request) -> FilterVerdict {
         match filter {
+            HttpFilter::JwtAuthn(config) => FilterVerdict::Authenticate(config.clone()),
             HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request),
             HttpFilter::ExtAuthz(config) => FilterVerdict::Authorize(config.clone()),
             HttpFilter::LocalRateLimit(limit) => self.limit(limit, request),
