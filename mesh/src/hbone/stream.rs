@@ -39,6 +39,12 @@ pub struct TunnelStream {
 }
 
 impl TunnelStream {
+    /// A stream somebody else opened, as bytes.
+    #[must_use]
+    pub fn over(recv: RecvStream, send: SendStream<Bytes>) -> Self {
+        Self::new(recv, send, None)
+    }
+
     pub(super) fn new(recv: RecvStream, send: SendStream<Bytes>, lease: Option<Lease>) -> Self {
         Self {
             recv,

@@ -6,7 +6,7 @@ fn lower_layers_never_import_higher_ones() {
         env!("CARGO_MANIFEST_DIR"),
         &[
             (0, &["model", "failure", "limits", "dice"]),
-            (1, &["matching"]),
+            (1, &["matching", "grpc"]),
             (2, &["policy", "routing", "balance"]),
             (3, &["translate", "telemetry"]),
             (4, &["store"]),

@@ -9,3 +9,4 @@ pub mod head;
 pub mod reply;
 pub mod serve;
 pub mod session;
+pub mod websocket;

@@ -123,18 +123,37 @@ pub fn normalize(raw: &str, rules: &PathNormalization) -> Result<PathOutcome, Fa
     if rules.normalize && needs_canonical_form(path) {
         canonicalize(path, &mut text)?;
     } else {
-        text.push_str(path);
+        push_sendable(path, &mut text);
     }
     if rules.merge_slashes {
         merge_slashes(&mut text);
     }
     let path_len = text.len();
-    text.push_str(query);
+    push_sendable(query, &mut text);
     Ok(if redirect {
         PathOutcome::Redirect { location: text }
     } else {
         PathOutcome::Path(NormalizedPath { text, path_len })
     })
+}
+
+/// Differs from Envoy, which sends these as they come: no URI may contain them (RFC 3986 §2), and our HTTP library sends
+/// URIs only. Encoded here, policy judges the bytes the endpoint gets.
+fn push_sendable(part: &str, out: &mut String) {
+    for piece in part.split_inclusive(['"', '<', '>', '`']) {
+        match piece.as_bytes().split_last() {
+            Some((last @ (b'"' | b'<' | b'>' | b'`'), _)) => {
+                out.push_str(&piece[..piece.len() - 1]);
+                escape(*last, out);
+            }
+            _ => out.push_str(piece),
+        }
+    }
+}
+
+fn escape(byte: u8, out: &mut String) {
+    out.push('%');
+    out.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
 }
 
 /// `None` when there is nothing to unescape.
@@ -232,12 +251,7 @@ fn canonicalize(path: &str, out: &mut String) -> Result<(), Failure> {
                     out.push('%');
                 }
             },
-            byte if class(byte) == Class::Escape => {
-                out.push('%');
-                out.extend(
-                    [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
-                );
-            }
+            byte if class(byte) == Class::Escape => escape(byte, out),
             byte => out.push(byte.into()),
         }
     }

@@ -33,6 +33,8 @@ pub struct HttpChain {
     pub request_timeout: Option<Duration>,
     /// Lower-case upgrade types allowed, in practice `websocket`.
     pub upgrades: Vec<Arc<str>>,
+    /// HTTP/2 clients may ask for them too, by extended CONNECT (RFC 8441). Envoy: `allow_connect`; istiod sets it not.
+    pub allow_connect: bool,
     /// `false`: a client's x-request-id from outside the mesh is kept when present, generated when absent.
     pub generate_request_id: bool,
     pub forward_client_cert: ForwardClientCert,
@@ -83,6 +85,8 @@ pub enum HttpFilter {
     /// Empty in the chain: its configuration is per route (`Route::fault`).
     Fault,
     GrpcStats,
+    /// Browsers' gRPC, see `grpc::web`.
+    GrpcWeb,
     /// Sets x-forwarded-client-cert to `By=<local>;URI=<peer>` (annotation `ambient.istio.io/xfcc-include-client-identity`).
     ClientIdentityXfcc,
     Stats(StatsFilter),

@@ -44,6 +44,8 @@ enum Family {
     RequestDuration,
     RequestBytes,
     ResponseBytes,
+    RequestMessages,
+    ResponseMessages,
     TcpOpened,
     TcpClosed,
     TcpSent,
@@ -51,8 +53,15 @@ enum Family {
 }
 
 impl Family {
-    const COUNTERS: [Self; 5] =
-        [Self::Requests, Self::TcpOpened, Self::TcpClosed, Self::TcpSent, Self::TcpReceived];
+    const COUNTERS: [Self; 7] = [
+        Self::Requests,
+        Self::RequestMessages,
+        Self::ResponseMessages,
+        Self::TcpOpened,
+        Self::TcpClosed,
+        Self::TcpSent,
+        Self::TcpReceived,
+    ];
     const HISTOGRAMS: [Self; 3] = [Self::RequestDuration, Self::RequestBytes, Self::ResponseBytes];
 
     /// As the Telemetry API and `stats.PluginConfig` name it; exposed with `istio_` in front.
@@ -62,6 +71,8 @@ impl Family {
             Self::RequestDuration => "request_duration_milliseconds",
             Self::RequestBytes => "request_bytes",
             Self::ResponseBytes => "response_bytes",
+            Self::RequestMessages => "request_messages_total",
+            Self::ResponseMessages => "response_messages_total",
             Self::TcpOpened => "tcp_connections_opened_total",
             Self::TcpClosed => "tcp_connections_closed_total",
             Self::TcpSent => "tcp_sent_bytes_total",
@@ -75,6 +86,8 @@ impl Family {
             Self::RequestDuration => "Duration of requests in milliseconds",
             Self::RequestBytes => "Body bytes of requests",
             Self::ResponseBytes => "Body bytes of responses",
+            Self::RequestMessages => "Messages of gRPC requests",
+            Self::ResponseMessages => "Messages of gRPC responses",
             Self::TcpOpened => "TCP connections opened",
             Self::TcpClosed => "TCP connections closed",
             Self::TcpSent => "Bytes sent to clients of TCP connections",
@@ -84,8 +97,8 @@ impl Family {
 
     const fn labels(self) -> &'static [&'static str] {
         match self {
-            Self::Requests | Self::RequestDuration | Self::RequestBytes | Self::ResponseBytes => &HTTP_LABELS,
             Self::TcpOpened | Self::TcpClosed | Self::TcpSent | Self::TcpReceived => &TCP_LABELS,
+            _ => &HTTP_LABELS,
         }
     }
 }
@@ -182,11 +195,14 @@ impl Metrics {
     }
 
     fn http(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> HttpHandles {
+        let messages = |family| record.grpc_messages.and_then(|_| self.counter(family, record, filter));
         HttpHandles {
             requests: self.counter(Family::Requests, record, filter),
             duration: self.histogram(Family::RequestDuration, record, filter),
             request_bytes: self.histogram(Family::RequestBytes, record, filter),
             response_bytes: self.histogram(Family::ResponseBytes, record, filter),
+            request_messages: messages(Family::RequestMessages),
+            response_messages: messages(Family::ResponseMessages),
         }
     }
 

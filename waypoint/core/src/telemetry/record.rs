@@ -40,6 +40,8 @@ pub struct RequestRecord<'a> {
     pub downstream: Downstream<'a>,
     pub route_name: Option<&'a str>,
     pub grpc_status: Option<u32>,
+    /// `None`: no gRPC, or nobody counts.
+    pub grpc_messages: Option<GrpcMessages>,
     pub stream_id: Option<&'a str>,
     pub trace_id: Option<&'a str>,
     /// The chosen cluster's service: `destination_service*` labels.
@@ -47,6 +49,13 @@ pub struct RequestRecord<'a> {
     pub hostname: &'a str,
     /// Dry-run and shadow results, JWT claims.
     pub metadata: &'a DynamicMetadata,
+}
+
+/// Messages of a gRPC stream, begun or complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcMessages {
+    pub request: u64,
+    pub response: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,6 +140,7 @@ impl RequestRecord<'_> {
             downstream: Downstream::default(),
             route_name: None,
             grpc_status: None,
+            grpc_messages: None,
             stream_id: None,
             trace_id: None,
             service: None,

@@ -29,6 +29,7 @@ pub(super) fn chain(
     };
     let (idle_timeout, max_request_headers_count) = common(hcm.common_http_protocol_options.take())?;
     let (accept_http_10, preserve_header_case) = http1(hcm.http_protocol_options.take())?;
+    let allow_connect = hcm.http2_protocol_options.as_ref().is_some_and(|options| options.allow_connect);
     let headers_kib = hcm.max_request_headers_kb.take().map_or(REQUEST_HEADERS_KIB, |kib| kib.value);
     let chain = HttpChain {
         stat_prefix: std::mem::take(&mut hcm.stat_prefix).into(),
@@ -42,6 +43,7 @@ pub(super) fn chain(
         stream_idle_timeout: timeout(hcm.stream_idle_timeout.take(), STREAM_IDLE_TIMEOUT)
             .at("stream_idle_timeout")?,
         request_timeout: values::limit(hcm.request_timeout.take().as_ref()).at("request_timeout")?,
+        allow_connect,
         upgrades: upgrades(std::mem::take(&mut hcm.upgrade_configs))?,
         generate_request_id: hcm.generate_request_id.take().is_none_or(|generate| generate.value),
         forward_client_cert: forward_client_cert(std::mem::take(&mut hcm.forward_client_cert_details))?,

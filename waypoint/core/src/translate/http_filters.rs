@@ -90,6 +90,7 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
         }
         "envoy.extensions.filters.http.cors.v3.Cors" => Some(HttpFilter::Cors),
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" => Some(HttpFilter::GrpcStats),
+        "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => Some(HttpFilter::GrpcWeb), // has no settings
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" => {
             Some(client_identity(name, wire::unpack(any, warnings)?)?)
         }

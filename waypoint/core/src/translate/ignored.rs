@@ -46,7 +46,7 @@ pub(super) fn connection_manager(hcm: &mut hcm::HttpConnectionManager) {
         hcm.codec_type = 0; // HTTP/1 and HTTP/2 are told apart by the client's preface
     }
     hcm.stat_prefix.clear(); // Envoy's own statistics
-    hcm.http2_protocol_options = None; // flow control windows and stream limits are in `waypoint`'s limits
+    hcm.http2_protocol_options = None; // `allow_connect` was read; windows and stream limits are in `waypoint`'s limits
     hcm.request_id_extension = None; // UUIDs are the only kind istiod configures
     hcm.set_current_client_cert_details = None; // only with APPEND_FORWARD or SANITIZE_SET, which refuse the chain
     hcm.proxy_100_continue = false; // `100 Continue` is always passed on, as istiod wants

@@ -132,6 +132,7 @@ fn filter(filter: &HttpFilter) -> &'static str {
         HttpFilter::Cors => "cors",
         HttpFilter::Fault => "fault",
         HttpFilter::GrpcStats => "grpc_stats",
+        HttpFilter::GrpcWeb => "grpc_web",
         HttpFilter::ClientIdentityXfcc => "xfcc",
         HttpFilter::Stats(_) => "stats",
         HttpFilter::Router { .. } => "router",

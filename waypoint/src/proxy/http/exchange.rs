@@ -14,6 +14,7 @@ pub mod forward;
 pub mod record;
 mod relay;
 mod request;
+mod upgraded;
 mod upload;
 
 use self::early::Early;
@@ -29,6 +30,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
+use waypoint_core::grpc::web::{Encoder, GrpcWeb};
 use waypoint_core::model::http_chain::HttpChain;
 use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::route::{Cors, HeaderMutations, Route};
@@ -38,7 +40,7 @@ use waypoint_core::routing::choose::choose;
 use waypoint_core::routing::plan::{DIRECT_DETAILS, Plan, plan};
 use waypoint_core::store::Snapshot;
 
-pub use relay::Upgrade;
+pub use upgraded::Upgrade;
 
 /// What the owner of the session does next.
 pub enum After {
@@ -63,6 +65,9 @@ pub struct Exchange<'c> {
     early: Early,
     /// What an authorization service adds to the response.
     response_changes: Vec<HeaderChange>,
+    /// The request came as gRPC-Web, and the answer goes back as such.
+    grpc_web: Option<GrpcWeb>,
+    encoder: Option<Encoder>,
 }
 
 /// Runs one request. `head` is what the session's own checks made of it.
@@ -86,6 +91,8 @@ pub async fn run<S: Session>(
         has_body,
         early: Early::default(),
         response_changes: Vec::new(),
+        grpc_web: None,
+        encoder: None,
     };
     let after = match exchange.decide(head, session).await {
         Ok((request, plan)) => exchange.carry_out(session, request, plan).await,
@@ -314,6 +321,7 @@ impl Exchange<'_> {
         {
             head.set(reply::DECORATOR, decorator);
         }
+        self.encoder = self.grpc_web.and_then(|web| web.respond(&mut head.headers));
         reply::stamp(head, self.chain.server.as_ref());
         if self.connection.worker.process.drain.is_started() {
             self.record.close_after = true;

@@ -8,7 +8,9 @@ use crate::limits;
 use bytes::{Buf as _, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Version};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, StatusCode, Version};
+use mesh::hbone::TunnelStream;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
@@ -40,7 +42,7 @@ enum Sending {
 
 /// The settings of an inner HTTP/2 server connection.
 #[must_use]
-pub fn builder(header_bytes: u32) -> h2::server::Builder {
+pub fn builder(header_bytes: u32, allow_connect: bool) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .max_concurrent_streams(limits::DOWNSTREAM_STREAMS)
@@ -49,6 +51,9 @@ pub fn builder(header_bytes: u32) -> h2::server::Builder {
         // Room to answer 431 ourselves instead of resetting the connection.
         .max_header_list_size(header_bytes.saturating_mul(2))
         .max_send_buffer_size(limits::DOWNSTREAM_SEND_BUFFER);
+    if allow_connect {
+        builder.enable_connect_protocol();
+    }
     builder
 }
 
@@ -70,6 +75,15 @@ impl Http2Session {
     #[must_use]
     pub fn has_body(&self) -> bool {
         !self.body.ended
+    }
+
+    /// The raw stream after an answered upgrade.
+    #[must_use]
+    pub fn into_raw(self) -> Option<TunnelStream> {
+        match self.response.state {
+            Sending::Body(send) => Some(TunnelStream::over(self.body.stream, send)),
+            Sending::Head(_) | Sending::Done | Sending::Failed => None,
+        }
     }
 
     /// Hands the rest of the response to `h2`, and ends a request nobody will read any more.
@@ -177,10 +191,17 @@ impl Response for Http2Response {
 
     fn head(&mut self, head: ResponseHead, end: bool) {
         let Sending::Head(respond) = &mut self.state else { return };
+        let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let mut response = http::Response::new(());
-        *response.status_mut() = head.status;
+        // RFC 8441 §5: an extended CONNECT is answered by 200, and the stream itself is what was asked for.
+        *response.status_mut() = if upgraded { StatusCode::OK } else { head.status };
         *response.version_mut() = Version::HTTP_2;
         *response.headers_mut() = head.headers;
+        if upgraded {
+            response.headers_mut().remove(CONNECTION);
+            response.headers_mut().remove(UPGRADE);
+        }
+        let end = end && !upgraded;
         self.state = match respond.send_response(response, end) {
             Ok(_) if end => Sending::Done,
             Ok(stream) => Sending::Body(stream),

@@ -12,7 +12,7 @@ use self::lines::{Lines, RequestLine};
 use super::session::RequestHead;
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::matching::path::Target;
 use waypoint_core::model::http_chain::HttpChain;
@@ -150,12 +150,19 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
     };
     check_authority(&authority)?;
     headers.remove(HOST);
+    // Envoy: an extended CONNECT is a GET that asks for an upgrade, for policy and routes too.
+    let upgrade =
+        extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().to_ascii_lowercase());
+    if let Some(protocol) = &upgrade {
+        let protocol = HeaderValue::from_str(protocol).map_err(|_| Failure::codec_error())?;
+        headers.insert(UPGRADE, protocol);
+    }
     Ok(RequestHead {
         target: target.into(),
         authority: authority.into(),
         version: Version::HTTP_2,
-        upgrade: extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().into()),
-        method,
+        method: if upgrade.is_some() { Method::GET } else { method },
+        upgrade: upgrade.map(Into::into),
         headers,
     })
 }

@@ -3,14 +3,14 @@
 //! Drain: an idle connection closes, a busy one after its answer; HTTP/2 clients get GOAWAY first.
 
 use super::exchange::{self, After, unserved};
-use super::h1::{Http1Connection, Http1Session};
+use super::h1::Http1Connection;
 use super::h2::{self, Http2Session};
 use super::head::{self, HeadRules, Refused};
 use super::session::Session;
 use crate::limits;
 use crate::proxy::connection::Connection;
 use crate::proxy::stream::{InnerStream, Shared};
-use crate::proxy::upgrade;
+use crate::proxy::upgrade::{self, Raw};
 use http::HeaderValue;
 use mesh::lifecycle::DrainWatch;
 use std::sync::{Arc, OnceLock};
@@ -68,6 +68,7 @@ pub(super) fn no_chain() -> Arc<HttpChain> {
         stream_idle_timeout: None,
         request_timeout: None,
         upgrades: Vec::new(),
+        allow_connect: false,
         generate_request_id: true,
         forward_client_cert: ForwardClientCert::Sanitize,
         append_x_forwarded_port: false,
@@ -107,7 +108,10 @@ pub async fn http1(stream: InnerStream, connection: &Connection) {
                 Some(next) => waiting = next,
                 None => return,
             },
-            After::Upgrade(upgraded) => return join(session, *upgraded).await,
+            After::Upgrade(upgraded) => {
+                let Some(raw) = session.into_raw().await else { return };
+                return upgrade::join(*upgraded, raw.into(), connection).await;
+            }
         }
     }
 }
@@ -122,16 +126,11 @@ async fn close(mut stream: Shared) {
     let _ = stream.shutdown().await; // a client that left first needs no goodbye
 }
 
-async fn join(session: Http1Session, upgraded: exchange::Upgrade) {
-    if let Some(raw) = session.into_raw().await {
-        upgrade::join(upgraded, raw).await;
-    }
-}
-
 /// HTTP/2: requests side by side, each a task on this worker.
 pub async fn http2(stream: InnerStream, connection: Arc<Connection>) {
-    let header_bytes = Serving::now(&connection).chain.max_request_headers_bytes;
-    let Ok(mut inner) = h2::builder(header_bytes).handshake(stream).await else { return };
+    let chain = Serving::now(&connection).chain;
+    let builder = h2::builder(chain.max_request_headers_bytes, chain.allow_connect);
+    let Ok(mut inner) = builder.handshake(stream).await else { return };
     let drain = connection.worker.process.drain.clone();
     loop {
         let accepted = tokio::select! {
@@ -156,11 +155,17 @@ pub async fn http2(stream: InnerStream, connection: Arc<Connection>) {
             let (parts, body) = request.into_parts();
             let mut session = Http2Session::new(body, respond);
             let head = serving.check(head::http2(parts, HeadRules::of(&serving.chain)));
-            let has_body = session.has_body();
+            // What an extended CONNECT sends is no body: it waits for the answer.
+            let upgrades = head.as_ref().is_ok_and(|head| head.upgrade.is_some());
+            let has_body = session.has_body() && !upgrades;
             let chain = (serving.snapshot, serving.chain);
-            // HTTP/2 requests never upgrade: `allowed_upgrade` refuses them.
-            exchange::run(&mut session, head, has_body, &connection, chain).await;
-            session.finish().await;
+            match exchange::run(&mut session, head, has_body, &connection, chain).await {
+                After::Done => session.finish().await,
+                After::Upgrade(upgraded) => {
+                    let Some(raw) = session.into_raw() else { return };
+                    upgrade::join(*upgraded, Raw::Http2(raw), &connection).await;
+                }
+            }
         });
     }
 }

@@ -99,6 +99,20 @@ fn the_other_levels() {
 }
 
 #[test]
+fn what_no_uri_may_contain_is_encoded() {
+    let raw = PathNormalization::default();
+    let cases = [
+        ("/a?q=<b>&r=\"c`\"", BASE, "/a?q=%3Cb%3E&r=%22c%60%22"),
+        ("/<a>?b", BASE, "/%3Ca%3E?b"),
+        ("/<a>/../`?b", raw, "/%3Ca%3E/../%60?b"),
+    ];
+    for (sent, rules, expect) in cases {
+        let Ok(PathOutcome::Path(path)) = normalize(sent, &rules) else { panic!("{sent}") };
+        assert_eq!(path.as_str(), expect);
+    }
+}
+
+#[test]
 fn path_and_query_are_views_of_the_text() {
     for (raw, path, query) in [("/a?b=c", "/a", Some("b=c")), ("/a?", "/a", Some("")), ("/a", "/a", None)] {
         let Ok(PathOutcome::Path(normalized)) = normalize(raw, &BASE) else { panic!("{raw}") };
@@ -151,10 +165,13 @@ proptest! {
 
     /// Whatever comes, what leaves can stand in a request line.
     #[test]
-    fn visible_ascii_from_the_root_or_refused(raw in ".{0,40}", rules in rules()) {
+    fn visible_ascii_from_the_root_or_refused(raw in "(/[!-~]{0,30}|.{0,40})", rules in rules()) {
         if let Ok(PathOutcome::Path(path)) = normalize(&raw, &rules) {
             prop_assert!(path.path().starts_with('/') && path.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
             prop_assert!(!path.as_str().contains('#'));
+            // The endpoint gets the very bytes that policy judged.
+            let sent = http::uri::PathAndQuery::try_from(path.as_str());
+            prop_assert_eq!(sent.as_ref().map(|sent| sent.as_str()).ok(), Some(path.as_str()));
         }
     }
 

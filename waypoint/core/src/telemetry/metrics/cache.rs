@@ -24,6 +24,9 @@ pub struct HttpHandles {
     pub duration: Option<Histogram>,
     pub request_bytes: Option<Histogram>,
     pub response_bytes: Option<Histogram>,
+    /// Of gRPC requests only.
+    pub request_messages: Option<IntCounter>,
+    pub response_messages: Option<IntCounter>,
 }
 
 /// For the length of one connection: bytes are added as they flow.
@@ -66,6 +69,7 @@ struct Rest {
     grpc_status: Option<u32>,
     flags: ResponseFlags,
     tcp: bool,
+    messages: bool,
 }
 
 impl MetricCache {
@@ -89,6 +93,10 @@ impl MetricCache {
         }
         if let Some(bytes) = &handles.response_bytes {
             bytes.observe(record.bytes_sent as f64);
+        }
+        if let Some(counted) = record.grpc_messages {
+            handles.request_messages.iter().for_each(|counter| counter.inc_by(counted.request));
+            handles.response_messages.iter().for_each(|counter| counter.inc_by(counted.response));
         }
     }
 
@@ -131,6 +139,7 @@ fn rest(record: &RequestRecord<'_>) -> Rest {
         grpc_status: record.grpc_status,
         flags: record.flags,
         tcp: record.protocol == Protocol::Tcp,
+        messages: record.grpc_messages.is_some(),
     }
 }
 

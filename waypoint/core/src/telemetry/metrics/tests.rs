@@ -273,3 +273,28 @@ fn a_series_in_use_again_is_kept() {
     assert_eq!(metrics.sweep(|uid| uid.starts_with("new-")), 0);
     assert!(lines(&metrics, "istio_requests_total").ends_with(" 2\n"));
 }
+
+/// A stream counts once, its messages by number; what is no gRPC makes no such series.
+#[test]
+fn grpc_messages() {
+    let parts = Parts::new();
+    let metrics = Metrics::new("1.30").unwrap();
+    let mut cache = MetricCache::new(metrics.clone());
+    let filter = StatsFilter::default();
+    cache.request(&parts.record(200), &filter);
+    assert!(!metrics.exposition().unwrap().contains("messages_total"));
+
+    let mut record = parts.record(200);
+    record.request.as_mut().unwrap().grpc = true;
+    record.grpc_messages = Some(crate::telemetry::record::GrpcMessages { request: 2, response: 5 });
+    cache.request(&record, &filter);
+    cache.request(&record, &filter);
+    let text = metrics.exposition().unwrap();
+    for (family, expect) in [("istio_request_messages_total", 4), ("istio_response_messages_total", 10)] {
+        let line = text.lines().find(|line| line.starts_with(family)).unwrap();
+        assert!(
+            line.contains("request_protocol=\"grpc\"") && line.ends_with(&format!(" {expect}")),
+            "{line}"
+        );
+    }
+}

@@ -32,15 +32,17 @@ fn defaults_are_envoys() {
     assert_eq!(chain.stream_idle_timeout, Some(Duration::from_secs(300)));
     assert_eq!((chain.max_request_headers_bytes, chain.max_request_headers_count), (61_440, 100));
     assert_eq!(chain.server.unwrap(), "envoy");
-    assert!(chain.generate_request_id);
+    assert!(chain.generate_request_id && !chain.allow_connect);
     assert_eq!(chain.path_normalization, PathNormalization::default());
     assert!(matches!(chain.filters.as_slice(), [HttpFilter::Router { suppress_envoy_headers: false }]));
 }
 
 #[test]
 fn istiod_s_settings_are_taken() {
+    let http2 = core_pb::Http2ProtocolOptions { allow_connect: true, ..Default::default() };
     let options = core_pb::HttpProtocolOptions { idle_timeout: seconds(90), ..Default::default() };
     let chain = translated(pb::HttpConnectionManager {
+        http2_protocol_options: Some(http2),
         server_name: "istio-envoy".into(),
         stream_idle_timeout: seconds(0),
         normalize_path: Some(protobuf::BoolValue { value: true }),
@@ -55,6 +57,7 @@ fn istiod_s_settings_are_taken() {
         ..manager()
     })
     .unwrap();
+    assert!(chain.allow_connect);
     assert_eq!(chain.server.unwrap(), "istio-envoy");
     assert_eq!((chain.stream_idle_timeout, chain.idle_timeout), (None, Some(Duration::from_secs(90))));
     assert_eq!(chain.path_normalization.escaped_slashes, EscapedSlashes::UnescapeAndForward);

@@ -100,9 +100,8 @@ pub async fn run<S: Session>(
             Turn::Upstream(Err(error)) => return Ended::Failed(error),
             Turn::Piece(Ok(piece)) => {
                 deadlines.moved(false, Instant::now());
-                upload.accept(piece);
-                if !upload.ended() && body.is_done() {
-                    upload.accept(Piece::End);
+                if let Err(gone) = take(upload, piece, body.is_done()) {
+                    return Ended::Gone(gone);
                 }
             }
             Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
@@ -110,6 +109,12 @@ pub async fn run<S: Session>(
             Turn::Timer(expired) => return Ended::Expired(expired),
         }
     }
+}
+
+/// Takes a piece, and the end with it where that is known already.
+pub fn take(upload: &mut Upload, piece: Piece, done: bool) -> Result<(), Gone> {
+    upload.accept(piece)?;
+    if done && !upload.ended() { upload.accept(Piece::End) } else { Ok(()) }
 }
 
 /// Sets the timer to the next deadline.

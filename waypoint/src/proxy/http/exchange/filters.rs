@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
+use waypoint_core::grpc::web::GrpcWeb;
 use waypoint_core::model::ext_authz::ExtAuthz;
 use waypoint_core::model::http_chain::HttpFilter;
 use waypoint_core::model::jwt::JwtAuthn;
@@ -48,8 +49,17 @@ impl Exchange<'_> {
                 self.record.suppress_envoy = *suppress_envoy_headers;
                 FilterVerdict::Continue
             }
-            // Both only observe: they are read when the record is written.
-            HttpFilter::GrpcStats | HttpFilter::Stats(_) => FilterVerdict::Continue,
+            HttpFilter::GrpcWeb => {
+                self.grpc_web = GrpcWeb::begin(&mut request.headers);
+                self.record.grpc |= self.grpc_web.is_some();
+                FilterVerdict::Continue
+            }
+            HttpFilter::GrpcStats => {
+                self.record.count_messages();
+                FilterVerdict::Continue
+            }
+            // It only observes: it is read when the record is written.
+            HttpFilter::Stats(_) => FilterVerdict::Continue,
         }
     }
 

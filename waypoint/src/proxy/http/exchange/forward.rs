@@ -3,10 +3,11 @@
 use super::attempt::{self, Attempt, Ended};
 use super::deadlines::{Deadlines, Expired};
 use super::request::Request;
-use super::upload::Upload;
+use super::upload::{Content, Upload};
 use super::{After, Exchange};
 use crate::proxy::http::framing;
 use crate::proxy::http::session::{Gone, Session};
+use crate::proxy::http::websocket;
 use crate::proxy::mirror;
 use crate::proxy::upstream::cluster::{self, Aim, Choice};
 use crate::proxy::upstream::error::UpstreamError;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::balance::{ActiveRequest, HostId, Observed, Permit};
 use waypoint_core::failure::{Failure, ResetContext, ResetReason, ResponseFlag, ResponseFlags};
+use waypoint_core::grpc::messages::Messages;
+use waypoint_core::grpc::web::Decoder;
 use waypoint_core::model::cluster::UpstreamProtocol;
 use waypoint_core::routing::headers::{Original, finalize_upstream};
 use waypoint_core::routing::plan::ForwardPlan;
@@ -34,7 +37,8 @@ pub struct Prepared {
     path: PathAndQuery,
     host: HeaderValue,
     headers: HeaderMap,
-    upgrade: bool,
+    /// The protocol this request changes to.
+    pub upgrade: Option<Box<str>>,
 }
 
 /// What all attempts of one request share.
@@ -107,7 +111,12 @@ impl Exchange<'_> {
         };
         let length = framing::content_length(&request.headers);
         let prepared = self.upstream_request(request, &plan)?;
-        let upload = Upload::new(self.has_body, length, std::mem::take(&mut self.early));
+        let mut upload = Upload::new(self.has_body, length, std::mem::take(&mut self.early));
+        let content = Content {
+            decoder: self.grpc_web.and_then(|web| Decoder::of(web.request)),
+            messages: self.record.counts_messages().then(Messages::default),
+        };
+        upload.read_as(content).map_err(|_| Failure::codec_error())?;
         let deadlines = Deadlines::new(&plan.timeouts, &self.chain, tokio::time::Instant::now());
         let retry = RetryState::new(plan.retry.clone());
         Ok(Forwarding {
@@ -126,7 +135,7 @@ impl Exchange<'_> {
     }
 
     fn upstream_request(&mut self, request: Request, plan: &ForwardPlan) -> Result<Prepared, Failure> {
-        let Request { method, path, authority, mut headers, upgrade, .. } = request;
+        let Request { method, path, authority, mut headers, upgrade, version, .. } = request;
         for mutations in plan.request_mutations() {
             self.mutate(mutations, &mut headers);
         }
@@ -137,12 +146,19 @@ impl Exchange<'_> {
             HostPlan::Keep | HostPlan::Auto => own,
             HostPlan::Set(host) => host.clone(),
         };
-        if upgrade.is_some() {
+        if let Some(protocol) = &upgrade {
+            if plan.forward().upgrades.iter().any(|(name, enabled)| **name == **protocol && !enabled) {
+                return Err(Failure::upgrade_failed());
+            }
             framing::ask_upgrade(&mut headers);
+            if version == Version::HTTP_2 {
+                let random = u128::from(self.dice.draw()) << 64 | u128::from(self.dice.draw());
+                websocket::add_key(&mut headers, protocol, random);
+            }
         }
         let path = plan.path.as_deref().unwrap_or(path.as_str());
         let path = PathAndQuery::try_from(path).map_err(|_| Failure::path_normalization_failed())?;
-        Ok(Prepared { method, path, host, headers, upgrade: upgrade.is_some() })
+        Ok(Prepared { method, path, host, headers, upgrade })
     }
 
     fn start_mirrors(&mut self, forwarding: &mut Forwarding) {
@@ -183,7 +199,7 @@ impl Exchange<'_> {
             request,
         };
         let ended = attempt::run(attempt, session, &mut forwarding.upload, &mut forwarding.deadlines).await;
-        self.record.bytes_received = forwarding.upload.bytes;
+        self.record.uploaded(&forwarding.upload);
         self.judge(session, forwarding, chosen, ended).await
     }
 
@@ -271,7 +287,7 @@ impl Exchange<'_> {
     }
 
     fn decide_retry(&mut self, forwarding: &mut Forwarding, outcome: &Outcome<'_>) -> RetryDecision {
-        if !forwarding.upload.can_repeat() || forwarding.prepared.upgrade {
+        if !forwarding.upload.can_repeat() || forwarding.prepared.upgrade.is_some() {
             return RetryDecision::No;
         }
         let decision = forwarding.retry.decide(outcome, &mut self.dice);
@@ -322,7 +338,7 @@ impl Prepared {
     /// A request of our own.
     #[must_use]
     pub fn new(method: Method, path: PathAndQuery, host: HeaderValue, headers: HeaderMap) -> Self {
-        Self { method, path, host, headers, upgrade: false }
+        Self { method, path, host, headers, upgrade: None }
     }
 
     /// The host upstream sees.
@@ -350,7 +366,7 @@ impl Prepared {
         http2: bool,
         body: crate::proxy::http::body::UpstreamBody,
     ) -> http::Request<crate::proxy::http::body::UpstreamBody> {
-        let Self { method, path, host, mut headers, .. } = self;
+        let Self { method, path, host, mut headers, upgrade } = self;
         let mut request = http::Request::new(body);
         *request.method_mut() = method;
         let mut uri = Uri::from(path.clone()).into_parts();
@@ -367,12 +383,22 @@ impl Prepared {
             headers.remove(CONTENT_LENGTH);
         }
         *request.headers_mut() = headers;
+        if let Some(protocol) = upgrade.filter(|_| http2) {
+            websocket::ask_http2(&mut request, &protocol);
+        }
         request
+    }
+
+    /// The headers all attempts have in common.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 }
 
-/// Envoy: a status the endpoint gave for a request that wanted an upgrade it did not get.
+/// Whether the endpoint agreed to the upgrade it was asked for; every other answer is an answer like any.
 #[must_use]
-pub(super) fn upgraded(status: StatusCode, prepared: &Prepared) -> bool {
-    prepared.upgrade && status == StatusCode::SWITCHING_PROTOCOLS
+pub(super) fn upgraded(status: StatusCode, http2: bool, prepared: &Prepared) -> bool {
+    let agreed = if http2 { StatusCode::OK } else { StatusCode::SWITCHING_PROTOCOLS };
+    prepared.upgrade.is_some() && status == agreed
 }

@@ -1,5 +1,6 @@
 //! What happened to this request, gathered as it happens and handed to metrics and access logs once at the end.
 
+use super::upload::Upload;
 use crate::proxy::connection::{Connection, Tunnel};
 use crate::proxy::http::session::ResponseHead;
 use crate::proxy::telemetry;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
+use waypoint_core::grpc::messages::Messages;
 use waypoint_core::model::access_log::Format;
 use waypoint_core::model::cluster::ServiceRef;
 use waypoint_core::model::http_chain::{HttpChain, HttpFilter};
@@ -52,6 +54,9 @@ pub struct Record {
     first_byte: Option<Duration>,
     pub bytes_received: u64,
     pub bytes_sent: u64,
+    /// gRPC messages, where the chain counts them.
+    request_messages: Option<u64>,
+    response_messages: Option<Messages>,
     /// What filters tell later filters, routes and the access log.
     pub metadata: DynamicMetadata,
     pub suppress_envoy: bool,
@@ -94,6 +99,8 @@ impl Record {
             first_byte: None,
             bytes_received: 0,
             bytes_sent: 0,
+            request_messages: None,
+            response_messages: None,
             metadata: DynamicMetadata::default(),
             suppress_envoy: false,
             include_attempt_count: false,
@@ -137,6 +144,32 @@ impl Record {
 
     pub fn trailers(&mut self, trailers: &HeaderMap) {
         self.response_trailers = Some(trailers.clone());
+    }
+
+    /// The chain counts the messages of gRPC requests.
+    pub fn count_messages(&mut self) {
+        if self.grpc {
+            self.request_messages = Some(0);
+            self.response_messages = Some(Messages::default());
+        }
+    }
+
+    #[must_use]
+    pub fn counts_messages(&self) -> bool {
+        self.request_messages.is_some()
+    }
+
+    /// The request as far as it has come.
+    pub fn uploaded(&mut self, upload: &Upload) {
+        self.bytes_received = upload.bytes;
+        self.request_messages = upload.messages().or(self.request_messages);
+    }
+
+    /// Body bytes of the response, as the endpoint sent them.
+    pub fn answered(&mut self, data: &[u8]) {
+        if let Some(messages) = &mut self.response_messages {
+            messages.pass(data);
+        }
     }
 
     /// An attempt begins: what is said of the one before it no longer counts.
@@ -198,6 +231,10 @@ impl Record {
             upstream_transport_failure: self.transport_failure.as_deref(),
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
+            grpc_messages: self
+                .request_messages
+                .zip(self.response_messages.as_ref())
+                .map(|(request, response)| record::GrpcMessages { request, response: response.count() }),
             upstream: Upstream {
                 cluster: self.cluster.as_deref(),
                 host: host.as_deref(),

@@ -2,13 +2,15 @@
 //!
 //! Back-pressure: the next piece is taken from upstream only when the client's transport took the last one.
 
-use super::attempt::{Answer, arm, expired};
+use super::attempt::{Answer, arm, expired, take};
 use super::deadlines::{Deadlines, Expired};
 use super::forward::{Chosen, Forwarding, upgraded};
+use super::record::Record;
+use super::upgraded::Upgrade;
 use super::upload::Upload;
 use super::{After, Exchange};
 use crate::proxy::http::session::{Gone, Piece, Response as _, ResponseHead, Session};
-use crate::proxy::http::{framing, reply};
+use crate::proxy::http::{framing, reply, websocket};
 use crate::proxy::upstream::pool::Lease;
 use bytes::Bytes;
 use http::header::SET_COOKIE;
@@ -21,13 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use waypoint_core::failure::{Failure, ResponseFlag};
-
-/// An answered upgrade: the session's owner joins the two raw connections.
-pub struct Upgrade {
-    pub upstream: hyper::upgrade::OnUpgrade,
-    /// Keeps the connection's and the endpoint's counts.
-    _held: (Lease, Chosen),
-}
+use waypoint_core::grpc::web::Encoder;
 
 enum Turn {
     Frame(Option<Result<Frame<Bytes>, hyper::Error>>),
@@ -52,7 +48,7 @@ impl Exchange<'_> {
         chosen: Chosen,
         (mut answer, lease): Answer,
     ) -> After {
-        let upgrade = upgraded(answer.status(), &forwarding.prepared);
+        let upgrade = upgraded(answer.status(), lease.is_http2(), &forwarding.prepared);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade {
             // Differs from Envoy, which passes an upgrade on that nobody asked for.
             return self.answer(
@@ -61,7 +57,12 @@ impl Exchange<'_> {
             );
         }
         let upstream = upgrade.then(|| hyper::upgrade::on(&mut answer));
-        let (parts, mut body) = answer.into_parts();
+        let (mut parts, mut body) = answer.into_parts();
+        if let Some(protocol) = forwarding.prepared.upgrade.as_deref().filter(|_| upgrade && lease.is_http2())
+        {
+            parts.status = StatusCode::SWITCHING_PROTOCOLS;
+            websocket::answered_by_http2(&mut parts.headers, forwarding.prepared.headers(), protocol);
+        }
         self.record.upstream_responded(lease.local);
         let head = self.response_head(parts.status, parts.headers, forwarding, upgrade);
         let (request, response) = session.halves();
@@ -70,7 +71,17 @@ impl Exchange<'_> {
         }
         if let Some(upstream) = upstream {
             response.head(head, true);
-            return After::Upgrade(Box::new(Upgrade { upstream, _held: (lease, chosen) }));
+            let record = std::mem::replace(&mut self.record, Record::new(&self.connection.tunnel));
+            let (snapshot, chain) = (self.snapshot.clone(), self.chain.clone());
+            let upgrade = Upgrade {
+                upstream,
+                record,
+                snapshot,
+                chain,
+                route: self.route.clone(),
+                _held: (lease, chosen),
+            };
+            return After::Upgrade(Box::new(upgrade));
         }
         let end = body.is_end_stream();
         response.head(head, end);
@@ -81,7 +92,7 @@ impl Exchange<'_> {
             let Forwarding { upload, deadlines, .. } = forwarding;
             self.pump((request, response), &mut body, (upload, deadlines)).await
         };
-        self.record.bytes_received = forwarding.upload.bytes;
+        self.record.uploaded(&forwarding.upload);
         self.ended(session, forwarding, ended, lease)
     }
 
@@ -160,7 +171,9 @@ impl Exchange<'_> {
             };
             match turn {
                 Turn::Frame(None) => {
-                    response.data(Bytes::new(), true);
+                    let rest = self.encoder.as_mut().map(Encoder::end).unwrap_or_default();
+                    self.record.bytes_sent += rest.len() as u64;
+                    response.data(rest, true);
                     return Ended::Complete;
                 }
                 Turn::Frame(Some(Err(error))) => return Ended::Broken(error),
@@ -172,9 +185,8 @@ impl Exchange<'_> {
                 }
                 Turn::Piece(Ok(piece)) => {
                     deadlines.moved(false, Instant::now());
-                    upload.accept(piece);
-                    if !upload.ended() && request.is_done() {
-                        upload.accept(Piece::End);
+                    if let Err(gone) = take(upload, piece, request.is_done()) {
+                        return Ended::Gone(gone);
                     }
                 }
                 Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
@@ -192,6 +204,12 @@ impl Exchange<'_> {
     ) -> bool {
         match frame.into_data() {
             Ok(data) => {
+                self.record.answered(&data);
+                let data = match &mut self.encoder {
+                    Some(encoder) if end => [encoder.encode(data), encoder.end()].concat().into(),
+                    Some(encoder) => encoder.encode(data),
+                    None => data,
+                };
                 self.record.bytes_sent += data.len() as u64;
                 response.data(data, end);
                 end
@@ -199,7 +217,13 @@ impl Exchange<'_> {
             Err(frame) => match frame.into_trailers() {
                 Ok(trailers) => {
                     self.record.trailers(&trailers);
-                    response.trailers(trailers);
+                    if let Some(encoder) = &mut self.encoder {
+                        let frame = encoder.trailers(&trailers);
+                        self.record.bytes_sent += frame.len() as u64;
+                        response.data(frame, true);
+                    } else {
+                        response.trailers(trailers);
+                    }
                     true
                 }
                 Err(_) => false, // no other kinds exist today

@@ -72,7 +72,9 @@ impl Request {
             record.traced(trace);
         }
         record.request_headers = headers.clone();
-        record.close_after |= asked && upgrade.is_err();
+        // What a client sends behind such a request is another protocol's, or a request if it was not upgraded; only
+        // closing leaves no doubt (CVE-2026-2833, CVE-2025-64763).
+        record.close_after |= asked && !matches!(upgrade, Ok(None));
         let upgrade = upgrade?;
         let path = match normalize(&target, &chain.path_normalization)? {
             PathOutcome::Path(path) => path,
@@ -128,7 +130,7 @@ fn allowed_upgrade(
         None => Ok(None),
         Some(asked) if &*asked == "h2c" => Ok(None),
         Some(asked)
-            if version == Version::HTTP_11 && chain.upgrades.iter().any(|known| **known == *asked) =>
+            if version != Version::HTTP_10 && chain.upgrades.iter().any(|known| **known == *asked) =>
         {
             Ok(Some(asked))
         }

@@ -3,10 +3,12 @@
 use super::early::Early;
 use crate::limits;
 use crate::proxy::http::body::{Slot, UpstreamBody};
-use crate::proxy::http::session::Piece;
+use crate::proxy::http::session::{Gone, Piece};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::task::{Context, Poll};
+use waypoint_core::grpc::messages::Messages;
+use waypoint_core::grpc::web::{Decoder, NotBase64};
 
 pub struct Upload {
     /// `None` when the request has no body.
@@ -21,7 +23,33 @@ pub struct Upload {
     trailers: Option<HeaderMap>,
     ended: bool,
     mirrors: Vec<Slot>,
+    content: Content,
     pub bytes: u64,
+}
+
+/// What is done with the body's bytes as they pass.
+#[derive(Default)]
+pub struct Content {
+    /// They are base64 towards us.
+    pub decoder: Option<Decoder>,
+    pub messages: Option<Messages>,
+}
+
+impl Content {
+    fn pass(&mut self, data: Bytes) -> Result<Bytes, Gone> {
+        let data = match &mut self.decoder {
+            Some(decoder) => decoder.decode(&data).map_err(|NotBase64| Gone::Protocol)?,
+            None => data,
+        };
+        if let Some(messages) = &mut self.messages {
+            messages.pass(&data);
+        }
+        Ok(data)
+    }
+
+    fn end(&self) -> Result<(), Gone> {
+        self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.end().map_err(|NotBase64| Gone::Protocol))
+    }
 }
 
 impl Upload {
@@ -39,8 +67,29 @@ impl Upload {
             trailers: early.end.flatten(),
             ended,
             mirrors: Vec::new(),
+            content: Content::default(),
             bytes: bytes as u64,
         }
+    }
+
+    /// Reads the body as `content` from its first byte on, also what a filter had read before.
+    ///
+    /// # Errors
+    /// When that is not what the head announced.
+    pub fn read_as(&mut self, mut content: Content) -> Result<(), Gone> {
+        let kept = std::mem::take(&mut self.kept);
+        self.kept = kept.into_iter().map(|piece| content.pass(piece)).collect::<Result<_, _>>()?;
+        if self.ended {
+            content.end()?;
+        }
+        self.content = content;
+        Ok(())
+    }
+
+    /// gRPC messages so far, where they are counted.
+    #[must_use]
+    pub fn messages(&self) -> Option<u64> {
+        self.content.messages.as_ref().map(Messages::count)
     }
 
     #[must_use]
@@ -95,16 +144,20 @@ impl Upload {
         self.slot.as_ref().map_or(Poll::Ready(()), |slot| slot.poll_room(cx))
     }
 
-    pub fn accept(&mut self, piece: Piece) {
+    /// # Errors
+    /// When the piece is not what the head announced.
+    pub fn accept(&mut self, piece: Piece) -> Result<(), Gone> {
         match piece {
-            Piece::Data(data) => self.data(data),
-            Piece::Trailers(trailers) => self.end(Some(trailers)),
-            Piece::End => self.end(None),
+            Piece::Data(data) => self.data(data)?,
+            Piece::Trailers(trailers) => self.end(Some(trailers))?,
+            Piece::End => self.end(None)?,
         }
+        Ok(())
     }
 
-    fn data(&mut self, data: Bytes) {
+    fn data(&mut self, data: Bytes) -> Result<(), Gone> {
         self.bytes += data.len() as u64;
+        let data = self.content.pass(data)?;
         self.kept_bytes += data.len();
         if self.kept_bytes > limits::RETRY_BODY_BYTES {
             self.forget();
@@ -124,14 +177,17 @@ impl Upload {
         if let Some(slot) = &self.slot {
             slot.put(data);
         }
+        Ok(())
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>) {
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Gone> {
+        self.content.end()?;
         self.ended = true;
         for slot in self.mirrors.drain(..).chain(self.slot.clone()) {
             slot.end(trailers.clone());
         }
         self.trailers = trailers;
+        Ok(())
     }
 
     /// The request is cut short: nobody may take what was sent for the whole.
