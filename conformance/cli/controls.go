@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -31,7 +32,7 @@ var controls = []control{
 }
 
 // controls runs them and puts the cluster back as it was.
-func (r *suiteRun) controls() (problems []string, err error) {
+func (r *suiteRun) controls(ctx context.Context) (problems []string, err error) {
 	if err := official.PrepareWaypoint(r.cluster); err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (r *suiteRun) controls() (problems []string, err error) {
 			run = run.WithoutWaypoint()
 		}
 		fmt.Printf("%s, %s must %s:\n", c.name, c.test, c.want)
-		results, err := run.Do(r.cluster)
+		results, err := run.Do(ctx, r.cluster)
 		if err != nil {
 			return nil, err
 		}

@@ -83,9 +83,9 @@ func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string,
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		found, err := map[string]func() ([]string, error){
+		found, err := map[string]func(context.Context) ([]string, error){
 			"mesh": r.mesh, "known": r.known, "controls": r.controls, "story": r.story,
-		}[part]()
+		}[part](ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part, err)
 		}
@@ -96,7 +96,7 @@ func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string,
 }
 
 // mesh is the official mesh part, as upstream runs it and strictly.
-func (r *suiteRun) mesh() (problems []string, err error) {
+func (r *suiteRun) mesh(ctx context.Context) (problems []string, err error) {
 	if err := official.PrepareWaypoint(r.cluster); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (r *suiteRun) mesh() (problems []string, err error) {
 		}
 		run := official.Mesh(r.list, name, r.version, successes)
 		fmt.Printf("%s:\n", name)
-		results, err := run.Do(r.cluster)
+		results, err := run.Do(ctx, r.cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -134,13 +134,13 @@ func (r *suiteRun) keepReport(run official.Run) error {
 }
 
 // known runs what is expected to fail, one test at a time.
-func (r *suiteRun) known() (problems []string, err error) {
+func (r *suiteRun) known(ctx context.Context) (problems []string, err error) {
 	if err := official.PrepareWaypoint(r.cluster); err != nil {
 		return nil, err
 	}
 	for name := range r.list.Fails {
 		fmt.Printf("%s, expected to fail:\n", name)
-		results, err := official.OneOf(r.list, name, 0).Do(r.cluster)
+		results, err := official.OneOf(r.list, name, 0).Do(ctx, r.cluster)
 		if err != nil {
 			return nil, err
 		}
@@ -152,15 +152,16 @@ func (r *suiteRun) known() (problems []string, err error) {
 }
 
 // story runs Istio's sample as an article tells it.
-func (r *suiteRun) story() ([]string, error) {
+func (r *suiteRun) story(ctx context.Context) ([]string, error) {
 	if err := r.cluster.DeploySample(); err != nil {
 		return nil, err
 	}
-	cmd, err := r.cluster.Shell("bash", filepath.Join(r.source, "suites", "story.sh"))
+	cmd, err := r.cluster.Script(ctx, "bash", filepath.Join(r.source, "suites", "story.sh"))
 	if err != nil {
 		return nil, err
 	}
-	if err := attached(cmd); err != nil {
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
 		return []string{"story: " + err.Error()}, nil
 	}
 	return nil, nil

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -43,22 +44,35 @@ func (c *Cluster) samples() (string, error) {
 
 // Shell prepares a command in the node as the administrator, with kubectl and istioctl on its path and Istio's samples in $SAMPLES.
 func (c *Cluster) Shell(argv ...string) (*exec.Cmd, error) {
-	folder, err := c.samples()
+	cmd, err := node.Command(c.Layout, argv...)
 	if err != nil {
 		return nil, err
+	}
+	return cmd, c.furnish(cmd)
+}
+
+// Script is Shell for what no one types into; it ends with ctx.
+func (c *Cluster) Script(ctx context.Context, argv ...string) (*exec.Cmd, error) {
+	cmd, err := node.CommandContext(ctx, c.Layout, argv...)
+	if err != nil {
+		return nil, err
+	}
+	return cmd, c.furnish(cmd)
+}
+
+func (c *Cluster) furnish(cmd *exec.Cmd) error {
+	folder, err := c.samples()
+	if err != nil {
+		return err
 	}
 	path := []string{os.Getenv("PATH")}
 	for _, p := range []programs.Program{programs.Kubernetes, programs.Istioctl} {
 		at, err := c.Store.Path(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		path = append([]string{filepath.Dir(at)}, path...)
 	}
-	cmd, err := node.Command(c.Layout, argv...)
-	if err != nil {
-		return nil, err
-	}
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Layout.Kubeconfig("admin"), "SAMPLES="+folder, "PATH="+strings.Join(path, ":"))
-	return cmd, nil
+	return nil
 }

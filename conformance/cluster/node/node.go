@@ -5,6 +5,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -100,6 +101,22 @@ func Stop(l layout.Layout) error {
 
 // Command prepares a program to run inside the node; the file system is this machine's, except /proc, /run and /etc/resolv.conf.
 func Command(l layout.Layout, argv ...string) (*exec.Cmd, error) {
+	return command(context.Background(), l, argv)
+}
+
+// CommandContext is Command for programs that no one types into: with everything it starts it ends when ctx does.
+func CommandContext(ctx context.Context, l layout.Layout, argv ...string) (*exec.Cmd, error) {
+	c, err := command(ctx, l, argv)
+	if err != nil {
+		return nil, err
+	}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGTERM) }
+	c.WaitDelay = stopPatience
+	return c, nil
+}
+
+func command(ctx context.Context, l layout.Layout, argv []string) (*exec.Cmd, error) {
 	pid, running := PID(l)
 	if !running {
 		return nil, errors.New("the cluster is not up")
@@ -109,7 +126,7 @@ func Command(l layout.Layout, argv ...string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	args := []string{"-t", strconv.Itoa(pid), "-m", "-n", "-p", "-u", "-i", "--wd=" + wd, "--"}
-	return exec.Command("nsenter", append(args, argv...)...), nil
+	return exec.CommandContext(ctx, "nsenter", append(args, argv...)...), nil
 }
 
 // Daemon starts a program of the node's own; its output goes to its log.

@@ -3,6 +3,7 @@ package official
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,12 +41,12 @@ var implementation = []string{
 }
 
 // Do runs the suite and tells each test's outcome as it comes. A failing test is a result, not an error.
-func (r Run) Do(c *controlplane.Cluster) (expect.Results, error) {
+func (r Run) Do(ctx context.Context, c *controlplane.Cluster) (expect.Results, error) {
 	args, err := r.arguments(c)
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := node.Command(c.Layout, args...)
+	cmd, err := node.CommandContext(ctx, c.Layout, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +72,8 @@ func (r Run) Do(c *controlplane.Cluster) (expect.Results, error) {
 	fmt.Fprintf(c.Progress, "%s: %d tests in %.0f s; log %s\n", r.Name, len(results), time.Since(begin).Seconds(), r.log(c))
 	var failed *exec.ExitError
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case readErr != nil:
 		return nil, readErr
 	case err != nil && !errors.As(err, &failed):
