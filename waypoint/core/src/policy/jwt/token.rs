@@ -1,6 +1,6 @@
 //! Reading one token. Knows nothing of keys and configuration: what comes out is *not* verified.
 //!
-//! Stricter than Envoy where two readers could disagree: exactly three sections, no name twice, no trailing bits in
+//! Strict where two readers could disagree: exactly three sections, no name twice. Stricter than Envoy: no trailing bits in
 //! base64url, `exp: 0` is a time, and a `crit` header is refused as RFC 7515 §4.1.11 asks.
 //! Spec: RFC 7515 compact serialisation, RFC 7519; Envoy: `source/common/jwt/jwt.cc`.
 
