@@ -10,5 +10,6 @@ pub mod http;
 pub mod origination;
 pub mod pool;
 mod proxy_header;
+pub mod recased;
 mod stream;
 pub mod transport;

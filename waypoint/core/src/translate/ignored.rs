@@ -239,7 +239,7 @@ pub(super) fn common_http(options: &mut core::HttpProtocolOptions) {
 
 /// What of HTTP/1 towards endpoints is fixed here.
 pub(super) fn upstream_http1(options: &mut core::Http1ProtocolOptions) {
-    options.header_key_format = None; // names are sent in lower case, which HTTP does not tell apart
+    options.header_key_format = None; // names keep their case where the chain keeps it
     options.enable_trailers = false; // always passed on
     options.use_balsa_parser = None; // the parser is hyper's
 }

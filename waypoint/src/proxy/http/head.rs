@@ -9,10 +9,12 @@
 mod lines;
 
 use self::lines::{Lines, RequestLine};
+use super::header_case::HeaderCase;
 use super::session::RequestHead;
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Version};
+use std::sync::Arc;
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::matching::path::Target;
 use waypoint_core::model::http_chain::HttpChain;
@@ -22,6 +24,7 @@ pub struct HeadRules {
     pub bytes: usize,
     pub fields: usize,
     pub accept_http_10: bool,
+    pub preserve_case: bool,
 }
 
 impl HeadRules {
@@ -31,6 +34,7 @@ impl HeadRules {
             bytes: chain.max_request_headers_bytes as usize,
             fields: chain.max_request_headers_count as usize,
             accept_http_10: chain.accept_http_10,
+            preserve_case: chain.preserve_header_case,
         }
     }
 }
@@ -66,6 +70,7 @@ pub struct Start {
     /// The request line in origin form, where the client's was not: the parser behind us compares a target's authority
     /// with Host, and RFC 9112 §3.2.2 wants Host ignored.
     pub rewritten_line: Option<String>,
+    case: Option<Arc<HeaderCase>>,
 }
 
 /// Judges the bytes of a head before they are parsed.
@@ -86,9 +91,10 @@ pub fn check(raw: &[u8], rules: HeadRules) -> Result<Start, Failure> {
     if authority.is_none() && lines.hosts == 0 {
         return Err(Failure::missing_host());
     }
+    let case = rules.preserve_case.then(|| Arc::new(HeaderCase::of(raw)));
     let RequestLine { method, version, .. } = lines.request;
     let rewritten_line = authority.map(|_| format!("{method} {target} {}\r\n", version.unwrap_or_default()));
-    Ok(Start { target: target.into(), authority: authority.map(Into::into), rewritten_line })
+    Ok(Start { target: target.into(), authority: authority.map(Into::into), rewritten_line, case })
 }
 
 /// Envoy: every version but 1.1 is too low, 1.2 and 2.0 included; 1.0 where it is accepted.
@@ -122,6 +128,7 @@ pub fn http1(
         authority,
         version,
         upgrade: upgrade(parsed),
+        case: start.case,
         headers,
     })
 }
@@ -163,6 +170,7 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
         version: Version::HTTP_2,
         method: if upgrade.is_some() { Method::GET } else { method },
         upgrade: upgrade.map(Into::into),
+        case: None,
         headers,
     })
 }

@@ -3,8 +3,10 @@
 //! Narrow on purpose, so that the engine below can be replaced and measured. Reading and writing are separate halves,
 //! because a proxy must do both at once or a client that does the same stalls.
 
+use super::header_case::HeaderCase;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A request head after framing and syntax checks; nothing in it was interpreted yet.
@@ -19,6 +21,8 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// `:protocol` or `upgrade:` of a request that wants to change protocols.
     pub upgrade: Option<Box<str>>,
+    /// How the names were spelt, where the chain keeps that.
+    pub case: Option<Arc<HeaderCase>>,
 }
 
 /// One piece of a request body.
@@ -51,12 +55,14 @@ pub trait RequestBody {
 pub struct ResponseHead {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    /// How the endpoint spelt the names, where the chain keeps that.
+    pub case: Option<Arc<HeaderCase>>,
 }
 
 impl ResponseHead {
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(8) }
+        Self { status, headers: HeaderMap::with_capacity(8), case: None }
     }
 
     pub fn set(&mut self, name: HeaderName, value: http::HeaderValue) {

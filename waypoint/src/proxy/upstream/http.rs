@@ -1,6 +1,7 @@
 //! hyper's client over one upstream connection: handshakes, requests, and what its errors mean.
 
 use super::error::UpstreamError;
+use super::recased::{CaseTap, Recased};
 use super::stream::UpstreamStream;
 use crate::limits;
 use crate::proxy::http::body::UpstreamBody;
@@ -14,7 +15,7 @@ use waypoint_core::model::cluster::Http2Settings;
 
 /// The sending side of a connection.
 pub enum Sender {
-    Http1(http1::SendRequest<UpstreamBody>),
+    Http1(http1::SendRequest<UpstreamBody>, CaseTap),
     Http2(http2::SendRequest<UpstreamBody>),
 }
 
@@ -33,6 +34,8 @@ impl Sender {
     pub async fn http1<H: Send + 'static>(stream: UpstreamStream, held: H) -> Result<Self, UpstreamError> {
         let mut builder = http1::Builder::new();
         builder.max_headers(limits::RESPONSE_HEAD_FIELDS).max_header_size(limits::RESPONSE_HEAD_BYTES);
+        let tap = CaseTap::default();
+        let stream = Recased::new(stream, tap.clone());
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(|error| meaning(&error))?;
         tokio::spawn(async move {
@@ -41,7 +44,7 @@ impl Sender {
             }
             drop(held);
         });
-        Ok(Self::Http1(sender))
+        Ok(Self::Http1(sender, tap))
     }
 
     /// Speaks HTTP/2 on a fresh connection.
@@ -76,7 +79,7 @@ impl Sender {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
-            Self::Http1(sender) => sender.is_closed(),
+            Self::Http1(sender, _) => sender.is_closed(),
             Self::Http2(sender) => sender.is_closed(),
         }
     }
@@ -84,7 +87,7 @@ impl Sender {
     /// Waits until a request can be given to the connection. False: it closed meanwhile.
     pub async fn is_usable(&mut self) -> bool {
         match self {
-            Self::Http1(sender) => sender.ready().await.is_ok(),
+            Self::Http1(sender, _) => sender.ready().await.is_ok(),
             Self::Http2(sender) => sender.ready().await.is_ok(),
         }
     }
@@ -93,7 +96,16 @@ impl Sender {
     /// See [`SendFailure`].
     pub async fn send(&mut self, request: Request<UpstreamBody>) -> Result<Response<Incoming>, SendFailure> {
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(sender, tap) => {
+                tap.begin(request.extensions().get().cloned());
+                let sent = sender.try_send_request(request).await;
+                sent.map(|mut response| {
+                    if let Some(case) = tap.response() {
+                        response.extensions_mut().insert(case);
+                    }
+                    response
+                })
+            }
             Self::Http2(sender) => sender.try_send_request(request).await,
         };
         sent.map_err(|mut failed| {
@@ -123,3 +135,6 @@ fn reason(error: &hyper::Error) -> ResetReason {
         _ => ResetReason::RemoteReset,
     }
 }
+
+#[cfg(test)]
+mod tests;

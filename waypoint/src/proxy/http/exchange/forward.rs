@@ -6,6 +6,7 @@ use super::request::Request;
 use super::upload::{Content, Upload};
 use super::{After, Exchange};
 use crate::proxy::http::framing;
+use crate::proxy::http::header_case::HeaderCase;
 use crate::proxy::http::session::{Gone, Session};
 use crate::proxy::http::websocket;
 use crate::proxy::mirror;
@@ -39,6 +40,7 @@ pub struct Prepared {
     headers: HeaderMap,
     /// The protocol this request changes to.
     pub upgrade: Option<Box<str>>,
+    case: Option<Arc<HeaderCase>>,
 }
 
 /// What all attempts of one request share.
@@ -135,7 +137,7 @@ impl Exchange<'_> {
     }
 
     fn upstream_request(&mut self, request: Request, plan: &ForwardPlan) -> Result<Prepared, Failure> {
-        let Request { method, path, authority, mut headers, upgrade, version, .. } = request;
+        let Request { method, path, authority, mut headers, upgrade, version, case, .. } = request;
         for mutations in plan.request_mutations() {
             self.mutate(mutations, &mut headers);
         }
@@ -158,7 +160,7 @@ impl Exchange<'_> {
         }
         let path = plan.path.as_deref().unwrap_or(path.as_str());
         let path = PathAndQuery::try_from(path).map_err(|_| Failure::path_normalization_failed())?;
-        Ok(Prepared { method, path, host, headers, upgrade })
+        Ok(Prepared { method, path, host, headers, upgrade, case })
     }
 
     fn start_mirrors(&mut self, forwarding: &mut Forwarding) {
@@ -338,7 +340,7 @@ impl Prepared {
     /// A request of our own.
     #[must_use]
     pub fn new(method: Method, path: PathAndQuery, host: HeaderValue, headers: HeaderMap) -> Self {
-        Self { method, path, host, headers, upgrade: None }
+        Self { method, path, host, headers, upgrade: None, case: None }
     }
 
     /// The host upstream sees.
@@ -366,7 +368,7 @@ impl Prepared {
         http2: bool,
         body: crate::proxy::http::body::UpstreamBody,
     ) -> http::Request<crate::proxy::http::body::UpstreamBody> {
-        let Self { method, path, host, mut headers, upgrade } = self;
+        let Self { method, path, host, mut headers, upgrade, case } = self;
         let mut request = http::Request::new(body);
         *request.method_mut() = method;
         let mut uri = Uri::from(path.clone()).into_parts();
@@ -383,6 +385,9 @@ impl Prepared {
             headers.remove(CONTENT_LENGTH);
         }
         *request.headers_mut() = headers;
+        if let Some(case) = case {
+            request.extensions_mut().insert(case);
+        }
         if let Some(protocol) = upgrade.filter(|_| http2) {
             websocket::ask_http2(&mut request, &protocol);
         }

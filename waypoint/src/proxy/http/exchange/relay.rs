@@ -9,6 +9,7 @@ use super::record::Record;
 use super::upgraded::Upgrade;
 use super::upload::Upload;
 use super::{After, Exchange};
+use crate::proxy::http::header_case::HeaderCase;
 use crate::proxy::http::session::{Gone, Piece, Response as _, ResponseHead, Session};
 use crate::proxy::http::{framing, reply, websocket};
 use crate::proxy::upstream::pool::Lease;
@@ -19,6 +20,7 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,7 +66,8 @@ impl Exchange<'_> {
             websocket::answered_by_http2(&mut parts.headers, forwarding.prepared.headers(), protocol);
         }
         self.record.upstream_responded(lease.local);
-        let head = self.response_head(parts.status, parts.headers, forwarding, upgrade);
+        let mut head = self.response_head(parts.status, parts.headers, forwarding, upgrade);
+        head.case = parts.extensions.remove::<Arc<HeaderCase>>();
         let (request, response) = session.halves();
         if self.record.close_after || !forwarding.upload.ended() && body.is_end_stream() {
             response.close_after();
@@ -117,7 +120,7 @@ impl Exchange<'_> {
             headers.append(SET_COOKIE, cookie.clone());
         }
         self.record.details = "via_upstream".into();
-        let mut head = ResponseHead { status, headers };
+        let mut head = ResponseHead { status, headers, case: None };
         self.finish_head(&mut head);
         head
     }

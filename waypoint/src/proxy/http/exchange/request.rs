@@ -3,10 +3,12 @@
 use super::Refusal;
 use super::record::Record;
 use crate::proxy::http::framing;
+use crate::proxy::http::header_case::HeaderCase;
 use crate::proxy::http::session::{RequestHead, ResponseHead};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::net::IpAddr;
+use std::sync::Arc;
 use waypoint_core::dice::Dice;
 use waypoint_core::failure::{Failure, is_grpc};
 use waypoint_core::matching::ip::remote_ip;
@@ -29,6 +31,7 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
     /// Lower-case protocol the client may change to.
     pub(super) upgrade: Option<Box<str>>,
+    pub(super) case: Option<Arc<HeaderCase>>,
     scheme: &'static str,
     remote_ip: IpAddr,
     /// Headers and path as they were when they were last routed by, where a filter changed them since.
@@ -44,7 +47,7 @@ impl Request {
         dice: &mut Dice,
         record: &mut Record,
     ) -> Result<Self, Refusal> {
-        let RequestHead { method, target, authority, version, mut headers, upgrade } = head;
+        let RequestHead { method, target, authority, version, mut headers, upgrade, case } = head;
         record.requested(&method, &target, &authority, version);
         record.grpc = is_grpc(headers.get(CONTENT_TYPE));
         sanitize_client(&mut headers);
@@ -81,7 +84,18 @@ impl Request {
             PathOutcome::Redirect { location } => return Err(redirect(&location)),
         };
         let remote_ip = remote_ip(&headers, record.source.ip());
-        Ok(Self { method, path, authority, version, headers, upgrade, scheme, remote_ip, routed_by: None })
+        Ok(Self {
+            method,
+            path,
+            authority,
+            version,
+            headers,
+            upgrade,
+            scheme,
+            remote_ip,
+            routed_by: None,
+            case,
+        })
     }
 
     #[must_use]

@@ -94,7 +94,8 @@ impl Writer {
         out.put_slice(reason.as_bytes());
         out.put_slice(b"\r\n");
         for (name, value) in &head.headers {
-            out.put_slice(name.as_str().as_bytes());
+            let name = head.case.as_ref().map_or(name.as_str(), |case| case.spell(name.as_str()));
+            out.put_slice(name.as_bytes());
             out.put_slice(b": ");
             out.put_slice(value.as_bytes());
             out.put_slice(b"\r\n");

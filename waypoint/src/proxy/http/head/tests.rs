@@ -1,6 +1,7 @@
 use super::*;
 
-const RULES: HeadRules = HeadRules { bytes: 60 << 10, fields: 100, accept_http_10: false };
+const RULES: HeadRules =
+    HeadRules { bytes: 60 << 10, fields: 100, accept_http_10: false, preserve_case: false };
 
 /// As Pingora would hand it over: parsed by httparse's rules, duplicates kept.
 fn parse(raw: &str, rules: HeadRules) -> Result<RequestHead, Failure> {
@@ -160,4 +161,12 @@ fn upgrades_need_the_connection_header() {
     );
     assert_eq!(upgrade("Upgrade: websocket\r\n"), None);
     assert_eq!(upgrade("Connection: upgrade\r\n"), None);
+}
+
+#[test]
+fn spelling_is_remembered_where_it_is_wanted() {
+    let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-MiXeD: 1\r\n\r\n";
+    assert_eq!(parse(raw, RULES).unwrap().case, None);
+    let case = parse(raw, HeadRules { preserve_case: true, ..RULES }).unwrap().case.unwrap();
+    assert_eq!((case.spell("x-mixed"), case.spell("host")), ("X-MiXeD", "Host"));
 }
