@@ -42,6 +42,17 @@ pub fn to_json(raw: &RawResource) -> Result<Json, DumpError> {
     message_to_json(&raw.type_url, &raw.value)
 }
 
+/// A message as its descriptor knows it; `None` for a type that is not built in.
+///
+/// # Errors
+/// When the bytes are no message of their type.
+pub fn reflect(type_url: &str, value: &[u8]) -> Result<Option<DynamicMessage>, DumpError> {
+    let name = type_url.rsplit('/').next().unwrap_or(type_url);
+    let decode = |descriptor| DynamicMessage::decode(descriptor, value);
+    let decoded = pool()?.get_message_by_name(name).map(decode).transpose();
+    decoded.map_err(|source| DumpError::Decode { type_url: type_url.to_owned(), source })
+}
+
 /// Any message by type URL and bytes.
 ///
 /// # Errors

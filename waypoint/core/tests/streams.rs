@@ -8,9 +8,12 @@
 mod describe;
 #[path = "streams/recorded.rs"]
 mod recorded;
+#[path = "streams/recordings.rs"]
+mod recordings;
 
 use expect_test::{Expect, expect};
-use recorded::{Stream, recordings};
+use recorded::Stream;
+use recordings::recordings;
 use std::sync::Arc;
 use waypoint_core::model::listener::ChainBody;
 
