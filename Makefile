@@ -37,8 +37,7 @@ test-go:
 test-mesh: build
 	$(BIN)/fairway up examples/bookinfo --port 0 --exec examples/bookinfo/check.sh
 
-replay: ## recorded configurations and hostile requests through the waypoint: conformance/replay
-	cargo build --locked -p waypoint --bins
+replay: build ## recorded configurations and hostile requests through the waypoint: conformance/replay
 	FAIRWAY_CACHE=$(FAIRWAY_CACHE) conformance/replay/run
 
 goldens: istiod ## what istiod sends in conformance/goldens' scenarios, recorded anew
