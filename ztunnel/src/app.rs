@@ -188,13 +188,13 @@ impl App {
     /// Pods, once there is configuration to serve them by.
     fn follow_pods(&self, config: &Config, readiness: &Readiness, watch: DrainWatch) {
         let (path, pods, readiness) = (config.inpod_uds.clone(), self.pods.clone(), readiness.clone());
-        let mut changes = self.mesh.store.changes();
         let configured = readiness.register("workload proxy manager");
         self.mesh.workers.for_service(0).spawn_service(async move {
-            while readiness.pending().iter().any(|task| task.starts_with("xds ")) {
-                if changes.changed().await.is_err() {
-                    return;
-                }
+            // Not by the store's changes: a promise is kept after the last of them is published, so a look at that
+            // one can come too early, and no other follows.
+            tokio::select! {
+                () = watch.started() => return,
+                () = readiness.kept(|task| task.starts_with("xds ")) => {}
             }
             let run = inpod::run(&path, &pods, &readiness, watch);
             // From here on the loop has a token of its own.

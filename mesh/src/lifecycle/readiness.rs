@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The list of pending tasks. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     state: Arc<Mutex<State>>,
+    /// Told when a task became ready.
+    kept: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +62,20 @@ impl Readiness {
         state.pending.is_empty() && !state.shutting_down
     }
 
+    /// Waits until no pending task is one of those meant.
+    pub async fn kept(&self, meant: impl Fn(&str) -> bool) {
+        loop {
+            // Listens before it looks: a promise kept in between wakes it.
+            let kept = self.kept.notified();
+            tokio::pin!(kept);
+            kept.as_mut().enable();
+            if !self.lock().pending.keys().any(|task| meant(task)) {
+                return;
+            }
+            kept.await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,6 +95,8 @@ impl Drop for ReadyToken {
                 state.pending.remove(&self.name);
             }
         }
+        drop(state);
+        self.readiness.kept.notify_waiters();
     }
 }
 

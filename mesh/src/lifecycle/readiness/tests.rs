@@ -23,3 +23,30 @@ fn a_shutdown_is_final() {
     assert!(!readiness.is_ready());
     assert_eq!(readiness.pending(), ["shutdown"]);
 }
+
+/// Nothing but the promise itself may be needed to wake who waits for it.
+#[tokio::test]
+async fn waits_for_the_tasks_it_means_and_no_others() {
+    let readiness = Readiness::new();
+    let other = readiness.register("dns");
+    let (first, last) = (readiness.register("xds address"), readiness.register("xds authorization"));
+    let waiter = tokio::spawn({
+        let readiness = readiness.clone();
+        async move { readiness.kept(|task| task.starts_with("xds ")).await }
+    });
+    first.ready();
+    tokio::task::yield_now().await;
+    assert!(!waiter.is_finished(), "one of its tasks is pending");
+    last.ready();
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiter).await.expect("woken").expect("no panic");
+    other.ready();
+}
+
+#[tokio::test]
+async fn does_not_wait_for_what_is_ready() {
+    let readiness = Readiness::new();
+    let _other = readiness.register("dns");
+    tokio::time::timeout(std::time::Duration::from_secs(60), readiness.kept(|task| task.starts_with("xds ")))
+        .await
+        .expect("nothing to wait for");
+}
