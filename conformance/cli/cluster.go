@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -103,9 +104,15 @@ func (s *settings) enterCommand() *cobra.Command {
 		}}
 }
 
+// attached runs a command as if the user had called it: its exit code is ours, and its words are enough.
 func attached(cmd *exec.Cmd) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd.Run()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exitCode(exit.ExitCode())
+	}
+	return err
 }
 
 func (s *settings) logsCommand() *cobra.Command {

@@ -41,5 +41,10 @@ func (c *Cluster) applyIstio() error {
 }
 
 func (c *Cluster) rolledOut(what string) error {
-	return c.Kubectl(nil, io.Discard, "-n", IstioNamespace, "rollout", "status", what, rolloutPatience)
+	err := c.Kubectl(nil, io.Discard, "-n", IstioNamespace, "rollout", "status", what, rolloutPatience)
+	if err != nil { // the cluster may be gone before anyone can look
+		_ = c.Kubectl(nil, c.Progress, "get", "pods", "-A")
+		_ = c.Kubectl(nil, c.Progress, "-n", IstioNamespace, "logs", what, "--tail=40")
+	}
+	return err
 }
