@@ -59,7 +59,7 @@ fn nothing_is_refused_without_cause() {
         let snapshot = Stream::open(name).played_out();
         let listener = snapshot.main_internal.as_ref().unwrap();
         for chain in listener.chains.values() {
-            assert!(!matches!(chain.body, ChainBody::Refused(_)), "{name}: {chain:?}");
+            assert_eq!(chain.body.refusal(), None, "{name}: {chain:?}");
             if let ChainBody::Http(http) = &chain.body {
                 let refused = http
                     .routes

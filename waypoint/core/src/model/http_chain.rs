@@ -1,6 +1,7 @@
 //! One HTTP filter chain: connection manager settings, filters in istiod's order, routes.
 //! Envoy: `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
+use super::Refusal;
 use super::access_log::AccessLog;
 use super::ext_authz::ExtAuthz;
 use super::jwt::JwtAuthn;
@@ -15,6 +16,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct HttpChain {
     pub stat_prefix: Arc<str>,
+    /// A filter cannot be honoured: every request is refused, and the chain is kept for its access log alone.
+    pub refusal: Option<Refusal>,
     /// `server:` of every response (transformation OVERWRITE), or `None` for pass-through.
     pub server: Option<HeaderValue>,
     pub path_normalization: PathNormalization,

@@ -120,6 +120,18 @@ pub enum ChainBody {
     Refused(Refusal),
 }
 
+impl ChainBody {
+    /// Why everything is refused, if it is.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Http(chain) => chain.refusal.as_ref(),
+            Self::Tcp(_) => None,
+            Self::Refused(refusal) => Some(refusal),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct TcpChain {
     pub stat_prefix: Arc<str>,

@@ -21,7 +21,11 @@ pub(super) fn chain(
     warnings: &mut Warnings,
 ) -> Result<HttpChain> {
     let routes = routes(hcm.route_specifier.take(), warnings)?;
-    let filters = http_filters::filters(std::mem::take(&mut hcm.http_filters), extensions, warnings)?;
+    let filters = http_filters::filters(std::mem::take(&mut hcm.http_filters), extensions, warnings);
+    let (filters, refusal) = match filters.or_refusal()? {
+        Ok(filters) => (filters, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
     let access_logs = access_log::loggers(std::mem::take(&mut hcm.access_log), warnings)?;
     let tracing = match hcm.tracing.take() {
         Some(tracing) => super::tracing::tracing(tracing, warnings).at("tracing")?,
@@ -33,6 +37,7 @@ pub(super) fn chain(
     let headers_kib = hcm.max_request_headers_kb.take().map_or(REQUEST_HEADERS_KIB, |kib| kib.value);
     let chain = HttpChain {
         stat_prefix: std::mem::take(&mut hcm.stat_prefix).into(),
+        refusal,
         server: server(&mut hcm)?,
         path_normalization: path_normalization(&mut hcm)?,
         accept_http_10,

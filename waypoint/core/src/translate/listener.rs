@@ -136,7 +136,7 @@ fn chain(
     {
         rate_limit::carry_over(&mut chain.filters, &before.filters);
     }
-    if let ChainBody::Refused(refusal) = &body {
+    if let Some(refusal) = body.refusal() {
         warnings.push_here(format!("chain refuses everything: {}", refusal.details));
     }
     warnings.enter("");

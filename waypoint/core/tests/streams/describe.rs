@@ -91,8 +91,11 @@ fn tree(matcher: &ChainMatcher, depth: usize, out: &mut String) {
 }
 
 fn body(body: &ChainBody, out: &mut String) {
+    if let Some(refusal) = body.refusal() {
+        return writeln!(out, "  REFUSED {}", refusal.details).unwrap();
+    }
     match body {
-        ChainBody::Refused(refusal) => writeln!(out, "  REFUSED {}", refusal.details).unwrap(),
+        ChainBody::Refused(_) => {}
         ChainBody::Tcp(tcp) => {
             let clusters = match &tcp.clusters {
                 TcpClusters::Single(name) => name.to_string(),

@@ -31,7 +31,9 @@ impl Serving {
     fn now(connection: &Connection) -> Self {
         let (snapshot, chain) = connection.chain();
         let (chain, refused) = match chain.as_ref().map(|chain| &chain.body) {
-            Some(ChainBody::Http(chain)) => (chain.clone(), None),
+            Some(ChainBody::Http(chain)) => {
+                (chain.clone(), chain.refusal.as_ref().map(|refusal| &refusal.details))
+            }
             Some(ChainBody::Refused(refusal)) => (no_chain(), Some(&refusal.details)),
             // The target is gone, or became a TCP port under an HTTP connection.
             Some(ChainBody::Tcp(_)) | None => {
@@ -58,6 +60,7 @@ pub(super) fn no_chain() -> Arc<HttpChain> {
     static CHAIN: OnceLock<Arc<HttpChain>> = OnceLock::new();
     let make = || HttpChain {
         stat_prefix: "unserved".into(),
+        refusal: None,
         server: Some(HeaderValue::from_static("istio-envoy")),
         path_normalization: PathNormalization::default(),
         accept_http_10: false,
