@@ -29,6 +29,7 @@ func Main(args []string) int {
 	root := &cobra.Command{
 		Use: "fairway-conformance", Short: "A Kubernetes and Istio cluster without containers, and the suites that run on it",
 		SilenceUsage: true, SilenceErrors: true,
+		TraverseChildren: true, // else --run before kubectl would be kubectl's
 	}
 	root.PersistentFlags().StringVar(&s.source, "source", "conformance", "the project's conformance folder")
 	root.PersistentFlags().StringVar(&s.run, "run", "", "the cluster's folder (default below FAIRWAY_CACHE); another folder is another cluster")

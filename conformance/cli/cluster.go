@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairway.dev/conformance/cluster/controlplane"
+	"fairway.dev/conformance/cluster/layout"
 	"fairway.dev/conformance/cluster/node"
 	"fairway.dev/conformance/cluster/programs"
 )
@@ -50,7 +51,7 @@ func (s *settings) upCommand() *cobra.Command {
 		fmt.Printf(`The cluster is up, and its Kubernetes and Istio are the real ones:
   %[1]s kubectl get pods -A
   %[1]s istioctl ztunnel-config workload
-  %[1]s enter          # a shell in the node, with KUBECONFIG, kubectl and istioctl
+  %[1]s enter node2    # a shell in that node, with KUBECONFIG, kubectl and istioctl
   %[1]s down           # nothing stays
 `, self)
 		return nil
@@ -69,9 +70,9 @@ func (s *settings) downCommand() *cobra.Command {
 		}}
 }
 
-// clientCommand is one of the real clients, run inside the node.
+// clientCommand is one of the real clients, run inside the first node.
 func (s *settings) clientCommand(name string, p programs.Program, first ...string) *cobra.Command {
-	return &cobra.Command{Use: name, Short: "The real " + name + ", inside the node", DisableFlagParsing: true,
+	return &cobra.Command{Use: name, Short: "The real " + name + ", inside the first node", DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := s.cluster()
 			if err != nil {
@@ -86,17 +87,23 @@ func (s *settings) clientCommand(name string, p programs.Program, first ...strin
 }
 
 func (s *settings) enterCommand() *cobra.Command {
-	return &cobra.Command{Use: "enter [command...]", Short: "Run a shell or a command inside the node: its network, processes and DNS",
-		DisableFlagParsing: true,
+	return &cobra.Command{Use: "enter [node] [command...]", DisableFlagParsing: true,
+		Short: "Run a shell or a command inside a node: its network, processes and DNS; without a name inside the first",
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := s.cluster()
 			if err != nil {
 				return err
 			}
+			n := layout.First()
+			if len(args) > 0 {
+				if named, ok := layout.NodeNamed(args[0]); ok {
+					n, args = named, args[1:]
+				}
+			}
 			if len(args) == 0 {
 				args = []string{"bash"}
 			}
-			cmd, err := c.Shell(args...)
+			cmd, err := c.Shell(n, args...)
 			if err != nil {
 				return err
 			}
@@ -116,7 +123,7 @@ func attached(cmd *exec.Cmd) error {
 }
 
 func (s *settings) logsCommand() *cobra.Command {
-	return &cobra.Command{Use: "logs [name]", Short: "The log of one of the node's own programs; without a name, which there are",
+	return &cobra.Command{Use: "logs [name]", Short: "The log of one of the nodes' own programs; without a name, which there are",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := s.layout()
@@ -140,7 +147,7 @@ func (s *settings) logsCommand() *cobra.Command {
 		}}
 }
 
-// memory says what the node's processes hold.
+// memory says what the nodes' processes hold.
 func memory(c *controlplane.Cluster) {
 	if rss, err := node.Memory(c.Layout); err == nil {
 		fmt.Fprintf(c.Progress, "the whole cluster: %d MiB resident\n", rss>>20)

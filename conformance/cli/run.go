@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ func (s *settings) runCommand() *cobra.Command {
 		if err := r.cluster.Store.Build(cmd.Context(), os.Stdout); err != nil {
 			return err
 		}
-		if _, running := node.PID(r.cluster.Layout); !running {
+		if !node.Running(r.cluster.Layout) {
 			defer func() { err = errors.Join(err, r.cluster.Down()) }()
 			if err := r.cluster.Up(*proxies); err != nil {
 				return err
@@ -76,6 +77,7 @@ func (s *settings) runCommand() *cobra.Command {
 
 // all runs the wanted parts; the last thing it says is the memory they needed.
 func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string, err error) {
+	before := len(r.deaths())
 	for _, part := range parts {
 		if !slices.Contains(wanted, part) {
 			continue
@@ -92,7 +94,17 @@ func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string,
 		problems = append(problems, found...)
 	}
 	memory(r.cluster)
-	return problems, nil
+	return append(problems, r.deaths()[before:]...), nil
+}
+
+// deaths are the programs of the nodes' own that ended by themselves; they were started again, but what a suite says about a cluster
+// whose API server died is not worth much.
+func (r *suiteRun) deaths() []string {
+	b, err := os.ReadFile(r.cluster.Layout.Died())
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(string(b)), "\n")
 }
 
 // mesh is the official mesh part, as upstream runs it and strictly.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Istio's Bookinfo as articles about ambient mode tell it: enrol, look, waypoint, 90/10, an L7 policy, and back out.
-# Run by `fairway-conformance run story`, inside the node: KUBECONFIG, kubectl, istioctl and Istio's samples in $SAMPLES are there.
+# Run by `fairway-conformance run story`, inside the first node: KUBECONFIG, kubectl, istioctl and Istio's samples in $SAMPLES are there.
 set -euo pipefail
 failed=0 seen=$(mktemp)
 say() { printf '%s\n' "$*"; }

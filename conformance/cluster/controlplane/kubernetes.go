@@ -13,24 +13,27 @@ import (
 	"fairway.dev/conformance/cluster/programs"
 )
 
-// KubeletCommand is the hidden subcommand under which this executable plays the node agent.
-const KubeletCommand = "kubelet"
+// Hidden subcommands under which this executable plays parts of the cluster.
+const (
+	KubeletCommand = "kubelet"
+	AddonsCommand  = "addons"
+)
 
 // apiServerPatience is how long the API server may take; cold disks and busy machines need some of it.
 const apiServerPatience = 60 * time.Second
 
-// controllers are those that a suite's objects need; the scheduler's part is the node agent's.
+// controllers are those that a suite's objects need; the scheduler is one of the addons.
 const controllers = "deployment-controller,replicaset-controller,daemonset-controller,statefulset-controller,job-controller," +
 	"endpointslice-controller,endpoints-controller,serviceaccount-controller,serviceaccount-token-controller,namespace-controller," +
 	"garbage-collector-controller,root-ca-certificate-publisher-controller"
 
-// daemon starts one of the Kubernetes programs; one executable is all of them, by its first argument.
-func (c *Cluster) daemon(name, program string, args ...string) error {
+// daemon starts one of the Kubernetes programs on a node; one executable is all of them, by its first argument.
+func (c *Cluster) daemon(n layout.Node, name, program string, args ...string) error {
 	at, err := c.Store.Path(programs.Kubernetes)
 	if err != nil {
 		return err
 	}
-	return node.Daemon(c.Layout, name, append([]string{filepath.Join(filepath.Dir(at), program)}, args...)...)
+	return node.Daemon(c.Layout, n, name, append([]string{filepath.Join(filepath.Dir(at), program)}, args...)...)
 }
 
 func (c *Cluster) startAPIServer() error {
@@ -38,12 +41,12 @@ func (c *Cluster) startAPIServer() error {
 	if err != nil {
 		return err
 	}
-	if err := node.Daemon(c.Layout, "etcd", etcd, "-data", c.Layout.Below("etcd")); err != nil {
+	if err := node.Daemon(c.Layout, layout.First(), "etcd", etcd, "-data", c.Layout.Below("etcd")); err != nil {
 		return err
 	}
 	at := func(name string) string { return filepath.Join(c.Layout.PKI(), name) }
-	if err := c.daemon("apiserver", "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
-		"--advertise-address="+layout.NodeIP, "--bind-address="+layout.NodeIP, fmt.Sprint("--secure-port=", layout.APIPort),
+	if err := c.daemon(layout.First(), "apiserver", "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
+		"--advertise-address="+layout.First().IP, "--bind-address="+layout.First().IP, fmt.Sprint("--secure-port=", layout.APIPort),
 		"--service-cluster-ip-range="+layout.ServiceCIDR, "--authorization-mode=RBAC", "--allow-privileged=true",
 		"--tls-cert-file="+at("apiserver.crt"), "--tls-private-key-file="+at("apiserver.key"), "--client-ca-file="+at("ca.crt"),
 		"--cert-dir="+c.Layout.Below("certs"), "--service-account-key-file="+at("sa.pub"), "--service-account-signing-key-file="+at("sa.key"),
@@ -62,7 +65,7 @@ func (c *Cluster) startAPIServer() error {
 
 func (c *Cluster) startAgents() error {
 	at := func(name string) string { return filepath.Join(c.Layout.PKI(), name) }
-	if err := c.daemon("controllers", "kube-controller-manager", "--kubeconfig="+c.Layout.Kubeconfig("controllers"), "--leader-elect=false",
+	if err := c.daemon(layout.First(), "controllers", "kube-controller-manager", "--kubeconfig="+c.Layout.Kubeconfig("controllers"), "--leader-elect=false",
 		"--cert-dir="+c.Layout.Below("certs"), "--service-account-private-key-file="+at("sa.key"), "--root-ca-file="+at("ca.crt"),
 		"--use-service-account-credentials=false", "--cluster-signing-cert-file="+at("ca.crt"), "--cluster-signing-key-file="+at("ca.key"),
 		"--controllers="+controllers); err != nil {
@@ -72,14 +75,37 @@ func (c *Cluster) startAgents() error {
 	if err != nil {
 		return err
 	}
-	if err := node.Daemon(c.Layout, "kubelet", self, KubeletCommand, c.Layout.Run); err != nil {
+	if err := node.Daemon(c.Layout, layout.First(), "addons", self, AddonsCommand, c.Layout.Run); err != nil {
 		return err
 	}
-	proxy := fmt.Sprintf(kubeProxy, layout.PodCIDR, layout.NodeName, c.Layout.Kubeconfig("proxy"), layout.NodeIP)
-	if err := os.WriteFile(c.Layout.Below("kube-proxy.yaml"), []byte(proxy), 0o644); err != nil {
-		return err
+	for _, n := range layout.Nodes {
+		if err := node.Daemon(c.Layout, n, "kubelet-"+n.Name, self, KubeletCommand, c.Layout.Run, n.Name); err != nil {
+			return err
+		}
+		config := c.Layout.OfNode(n, "kube-proxy.yaml")
+		proxy := fmt.Sprintf(kubeProxy, layout.ClusterCIDR, n.Name, c.Layout.Kubeconfig("proxy"), n.IP)
+		if err := os.WriteFile(config, []byte(proxy), 0o644); err != nil {
+			return err
+		}
+		if err := c.daemon(n, "kube-proxy-"+n.Name, "kube-proxy", "--config", config); err != nil {
+			return err
+		}
 	}
-	return c.daemon("kube-proxy", "kube-proxy", "--config", c.Layout.Below("kube-proxy.yaml"))
+	return nil
+}
+
+// nodesReady waits for the nodes, so that what Istio runs on each of them is waited for on each of them.
+func (c *Cluster) nodesReady() error {
+	for _, what := range []string{"create", "condition=Ready"} {
+		args := []string{"wait", "--for=" + what, "--timeout=60s"}
+		for _, n := range layout.Nodes {
+			args = append(args, "node/"+n.Name)
+		}
+		if err := c.Kubectl(nil, io.Discard, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kubeProxy: nftables, because that is the mode to come; no conntrack settings, which are the machine's and not a namespace's.

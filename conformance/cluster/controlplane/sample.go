@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"fairway.dev/conformance/cluster/layout"
 	"fairway.dev/conformance/cluster/node"
 	"fairway.dev/conformance/cluster/programs"
 )
@@ -42,18 +43,18 @@ func (c *Cluster) samples() (string, error) {
 	return filepath.Join(istio, "samples"), err
 }
 
-// Shell prepares a command in the node as the administrator, with kubectl and istioctl on its path and Istio's samples in $SAMPLES.
-func (c *Cluster) Shell(argv ...string) (*exec.Cmd, error) {
-	cmd, err := node.Command(c.Layout, argv...)
+// Shell prepares a command in a node as the administrator, with kubectl and istioctl on its path and Istio's samples in $SAMPLES.
+func (c *Cluster) Shell(n layout.Node, argv ...string) (*exec.Cmd, error) {
+	cmd, err := node.Command(c.Layout, n, argv...)
 	if err != nil {
 		return nil, err
 	}
 	return cmd, c.furnish(cmd)
 }
 
-// Script is Shell for what no one types into; it ends with ctx.
+// Script is Shell in the first node for what no one types into; it ends with ctx.
 func (c *Cluster) Script(ctx context.Context, argv ...string) (*exec.Cmd, error) {
-	cmd, err := node.CommandContext(ctx, c.Layout, argv...)
+	cmd, err := node.CommandContext(ctx, c.Layout, layout.First(), argv...)
 	if err != nil {
 		return nil, err
 	}

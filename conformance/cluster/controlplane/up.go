@@ -1,7 +1,5 @@
-// Package controlplane starts and ends a cluster: etcd, the API server, its controllers, kube-proxy, the node agent, the resource
-// definitions, and Istio with the proxies under test in its images' places.
-//
-// It is not a supervisor: a program of the node's that dies is not started again.
+// Package controlplane starts and ends a cluster: etcd, the API server, its controllers, the addons, each node's agent and kube-proxy,
+// the resource definitions, and Istio with the proxies under test in its images' places.
 package controlplane
 
 import (
@@ -10,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"fairway.dev/conformance/cluster/layout"
@@ -40,7 +39,7 @@ var machineNeeds = []string{"ip", "nft", "iptables", "nsenter", "setsid", "curl"
 // Up starts everything and returns when all of it is ready.
 func (c *Cluster) Up(proxies Proxies) error {
 	c.begin = time.Now()
-	if _, running := node.PID(c.Layout); running {
+	if node.Running(c.Layout) {
 		return errors.New("a cluster is up already (`down` ends it)")
 	}
 	if err := c.checkMachine(); err != nil {
@@ -53,10 +52,11 @@ func (c *Cluster) Up(proxies Proxies) error {
 		name string
 		do   func() error
 	}{
-		{"node", func() error { return c.makeNode(proxies) }},
+		{"nodes", func() error { return c.makeNodes(proxies) }},
 		{"API server", c.startAPIServer},
-		{"controllers, node agent and proxy", c.startAgents},
+		{"controllers, addons, node agents and proxies", c.startAgents},
 		{"resource definitions", c.defineResources},
+		{"nodes ready", c.nodesReady},
 		{"Istio applied", c.applyIstio},
 		{"istiod", func() error { return c.rolledOut("deployment/istiod") }},
 		{"istio-cni", func() error { return c.rolledOut("daemonset/istio-cni-node") }},
@@ -70,7 +70,7 @@ func (c *Cluster) Up(proxies Proxies) error {
 	return nil
 }
 
-// Down ends the cluster and forgets its state. All of its processes, mounts and network namespaces live inside the node's
+// Down ends the cluster and forgets its state. All of its processes, mounts and network namespaces live inside the nodes'
 // namespaces and go with them.
 func (c *Cluster) Down() error {
 	if err := node.Stop(c.Layout); err != nil {
@@ -104,22 +104,28 @@ func (c *Cluster) checkMachine() error {
 // cniConfiguration is there because istio-cni adds itself to an existing plugin chain and waits until there is one.
 const cniConfiguration = `{"cniVersion": "1.0.0", "name": "fairway", "plugins": [{"type": "fairway"}]}`
 
-// makeNode writes the run folder and makes the node's namespaces.
-func (c *Cluster) makeNode(proxies Proxies) error {
+// makeNodes writes the run folder and makes the nodes' namespaces.
+func (c *Cluster) makeNodes(proxies Proxies) error {
 	l := c.Layout
 	if _, err := os.Stat(l.Run); err == nil {
 		return fmt.Errorf("%s exists and is not a cluster's", l.Run)
 	}
-	for _, d := range []string{"log", "pods", "certs", "host/etc/cni/net.d"} {
-		if err := os.MkdirAll(l.Below(d), 0o755); err != nil {
+	files := map[string]string{
+		l.Mark():               "",
+		l.Below("resolv.conf"): "nameserver " + layout.First().IP + "\n",
+	}
+	folders := []string{l.Below("log"), l.Below("certs")}
+	for _, n := range layout.Nodes {
+		cni := l.OfNode(n, "host/etc/cni/net.d")
+		folders = append(folders, cni)
+		files[filepath.Join(cni, "10-fairway.conflist")] = cniConfiguration
+	}
+	for _, d := range folders {
+		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
 	}
-	for name, text := range map[string]string{
-		l.Mark():               "",
-		l.Below("resolv.conf"): "nameserver " + layout.NodeIP + "\n",
-		l.Below("host/etc/cni/net.d/10-fairway.conflist"): cniConfiguration,
-	} {
+	for name, text := range files {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -133,12 +139,12 @@ func (c *Cluster) makeNode(proxies Proxies) error {
 	return node.Start(l)
 }
 
-// Kubectl runs kubectl in the node; its output goes to out, its complaints into the error.
+// Kubectl runs kubectl in the first node; its output goes to out, its complaints into the error.
 func (c *Cluster) Kubectl(in io.Reader, out io.Writer, args ...string) error {
 	return c.client(programs.Kubernetes, in, out, append([]string{"kubectl"}, args...)...)
 }
 
-// Istioctl runs istioctl in the node.
+// Istioctl runs istioctl in the first node.
 func (c *Cluster) Istioctl(out io.Writer, args ...string) error {
 	return c.client(programs.Istioctl, nil, out, args...)
 }
@@ -162,7 +168,7 @@ func (c *Cluster) ClientCommand(p programs.Program, args ...string) (*exec.Cmd, 
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := node.Command(c.Layout, append([]string{at}, args...)...)
+	cmd, err := node.Command(c.Layout, layout.First(), append([]string{at}, args...)...)
 	if err != nil {
 		return nil, err
 	}

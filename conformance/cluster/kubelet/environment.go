@@ -118,13 +118,13 @@ func (p *pod) field(path string) string {
 	case "metadata.uid":
 		return string(a.UID)
 	case "spec.nodeName":
-		return layout.NodeName
+		return p.k.node.Name
 	case "spec.serviceAccountName":
 		return a.Spec.ServiceAccountName
 	case "status.podIP", "status.podIPs":
 		return p.ip
 	case "status.hostIP", "status.hostIPs":
-		return layout.NodeIP
+		return p.k.node.IP
 	case "metadata.labels":
 		return quoted(a.Labels)
 	case "metadata.annotations":

@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
@@ -14,19 +15,19 @@ import (
 )
 
 // maxPods is what the node says it can hold; nothing counts them.
-const maxPods = 500
+const maxPods = podAddresses
 
 // register creates or refreshes the Node object. Nobody watches heartbeats (the node lifecycle controller is off), so once is enough.
 func (k *Kubelet) register(ctx context.Context) error {
 	nodes := k.client.CoreV1().Nodes()
-	n := &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: layout.NodeName, Labels: map[string]string{
-		v1.LabelHostname: layout.NodeName, v1.LabelOSStable: "linux", v1.LabelArchStable: runtime.GOARCH,
+	n := &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: k.node.Name, Labels: map[string]string{
+		v1.LabelHostname: k.node.Name, v1.LabelOSStable: "linux", v1.LabelArchStable: runtime.GOARCH,
 		v1.LabelTopologyRegion: "local", v1.LabelTopologyZone: "local-1",
-	}}, Spec: v1.NodeSpec{PodCIDR: layout.PodCIDR, PodCIDRs: []string{layout.PodCIDR}}}
+	}}, Spec: v1.NodeSpec{PodCIDR: k.node.PodCIDR, PodCIDRs: []string{k.node.PodCIDR}}}
 	if _, err := nodes.Create(ctx, n, metav1.CreateOptions{}); err != nil && !errors.IsAlreadyExists(err) {
 		return err
 	}
-	n, err := nodes.Get(ctx, layout.NodeName, metav1.GetOptions{})
+	n, err := nodes.Get(ctx, k.node.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -39,13 +40,18 @@ func (k *Kubelet) register(ctx context.Context) error {
 		n.Status.Capacity[r] = capacity(r)
 	}
 	n.Status.Allocatable = n.Status.Capacity
-	n.Status.Addresses = []v1.NodeAddress{{Type: v1.NodeInternalIP, Address: layout.NodeIP}, {Type: v1.NodeHostName, Address: layout.NodeName}}
+	n.Status.Addresses = []v1.NodeAddress{{Type: v1.NodeInternalIP, Address: k.node.IP}, {Type: v1.NodeHostName, Address: k.node.Name}}
 	n.Status.DaemonEndpoints.KubeletEndpoint.Port = layout.KubeletPort
 	n.Status.NodeInfo = v1.NodeSystemInfo{KubeletVersion: v.GitVersion, OperatingSystem: "linux", Architecture: runtime.GOARCH,
 		ContainerRuntimeVersion: "processes://1", OSImage: "this machine"}
 	n.Status.Conditions = []v1.NodeCondition{{Type: v1.NodeReady, Status: v1.ConditionTrue, Reason: "KubeletReady",
 		LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
-	_, err = nodes.UpdateStatus(ctx, n, metav1.UpdateOptions{})
+	if n, err = nodes.UpdateStatus(ctx, n, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	// The API server taints a new node; the node lifecycle controller would take that back.
+	n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t v1.Taint) bool { return t.Key == v1.TaintNodeNotReady })
+	_, err = nodes.Update(ctx, n, metav1.UpdateOptions{})
 	return err
 }
 

@@ -12,7 +12,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"fairway.dev/conformance/cluster/layout"
 	"fairway.dev/conformance/cluster/node"
 )
 
@@ -46,7 +45,7 @@ type pod struct {
 }
 
 func newPod(k *Kubelet, a *v1.Pod) *pod {
-	p := &pod{k: k, api: a.DeepCopy(), dir: filepath.Join(k.l.Below("pods"), string(a.UID)), begin: metav1.Now(), kick: make(chan struct{}, 1)}
+	p := &pod{k: k, api: a.DeepCopy(), dir: k.l.OfNode(k.node, "pods", string(a.UID)), begin: metav1.Now(), kick: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -99,15 +98,8 @@ func (p *pod) sleep(d time.Duration) bool {
 
 // run brings the pod up, step by step, each repeated until it succeeds.
 func (p *pod) run() {
-	ip := layout.NodeIP
-	if !p.api.Spec.HostNetwork {
-		ip = p.k.nextIP()
-	}
-	p.k.mu.Lock()
-	p.ip = ip
-	p.k.mu.Unlock()
 	go p.reportStatus()
-	for _, step := range []func() error{p.fillVolumes, p.connect, p.prepare} {
+	for _, step := range []func() error{p.address, p.fillVolumes, p.connect, p.prepare} {
 		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 			err := step()
 			if err == nil {
@@ -155,6 +147,18 @@ func (p *pod) startContainer(c *container) bool {
 		return p.locked(func() bool { return c.code == 0 })
 	}
 	return true
+}
+
+// address gives the pod its address.
+func (p *pod) address() (err error) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	if p.api.Spec.HostNetwork {
+		p.ip = p.k.node.IP
+	} else {
+		p.ip, err = p.k.nextIP()
+	}
+	return err
 }
 
 // connect makes the pod's network and tells the mesh of it.

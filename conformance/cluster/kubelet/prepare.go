@@ -39,7 +39,7 @@ func (p *pod) writeEtc() (host string, err error) {
 	host = p.api.Name
 	switch {
 	case p.api.Spec.HostNetwork:
-		host = layout.NodeName
+		host = p.k.node.Name
 	case p.api.Spec.Hostname != "":
 		host = p.api.Spec.Hostname
 	}
@@ -47,7 +47,7 @@ func (p *pod) writeEtc() (host string, err error) {
 	for _, h := range p.api.Spec.HostAliases {
 		hosts += h.IP + " " + strings.Join(h.Hostnames, " ") + "\n"
 	}
-	resolv := fmt.Sprintf("nameserver %s\nsearch %s.svc.%[3]s svc.%[3]s %[3]s\noptions ndots:5\n", layout.NodeIP, p.api.Namespace, zone)
+	resolv := fmt.Sprintf("nameserver %s\nsearch %s.svc.%[3]s svc.%[3]s %[3]s\noptions ndots:5\n", layout.First().IP, p.api.Namespace, layout.Zone)
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (p *pod) prepareContainer(c v1.Container, index int, host string) (*contain
 	// istio-cni finds pods by paths of this form, and a container's id has 64 hexadecimal digits.
 	id := fmt.Sprintf("%064x", string(p.api.UID)[:28]+fmt.Sprintf("%04d", index))
 	s := processSpec{Root: p.dir + "/root-" + c.Name, Hostname: host, Cwd: c.WorkingDir,
-		Cgroup: fmt.Sprintf("%s/kubepods/besteffort/pod%s/%s", node.CgroupBase(p.k.l.Cgroup()), p.api.UID, id)}
+		Cgroup: fmt.Sprintf("%s/%s/kubepods/besteffort/pod%s/%s", node.CgroupBase(p.k.l.Cgroup()), p.k.node.Name, p.api.UID, id)}
 	if p.net != nil {
 		s.Netns = p.net.Path()
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 
 	"fairway.dev/conformance/cluster/layout"
+	"fairway.dev/conformance/cluster/pki"
 )
 
 // Limits of one exec or port-forward: idle for an hour, and half a minute to open its streams. A kubelet's are 4 h and 30 s.
@@ -30,12 +31,13 @@ func (k *Kubelet) serve() error {
 	mux.HandleFunc("/portForward/{ns}/{pod}/{uid}", k.with(servePortForward))
 	mux.HandleFunc("/containerLogs/{ns}/{pod}/{container}", k.with(serveLog))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	at := func(kind string) string { return filepath.Join(k.l.PKI(), pki.KubeletOf(k.node)+kind) }
 	srv := &http.Server{
-		Addr: net.JoinHostPort(layout.NodeIP, strconv.Itoa(layout.KubeletPort)), Handler: mux,
+		Addr: net.JoinHostPort(k.node.IP, strconv.Itoa(layout.KubeletPort)), Handler: mux,
 		// An SPDY upgrade cannot happen on an HTTP/2 connection.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
-	return srv.ListenAndServeTLS(filepath.Join(k.l.PKI(), "kubelet.crt"), filepath.Join(k.l.PKI(), "kubelet.key"))
+	return srv.ListenAndServeTLS(at(".crt"), at(".key"))
 }
 
 func (k *Kubelet) with(f func(*pod, http.ResponseWriter, *http.Request)) http.HandlerFunc {

@@ -9,8 +9,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"fairway.dev/conformance/cluster/layout"
 )
 
 // reportStatus writes the pod's status whenever it changed.
@@ -46,7 +44,7 @@ type tally struct {
 func (p *pod) status() v1.PodStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := v1.PodStatus{Phase: v1.PodPending, HostIP: layout.NodeIP, HostIPs: []v1.HostIP{{IP: layout.NodeIP}}, StartTime: &p.begin, Message: p.trouble}
+	s := v1.PodStatus{Phase: v1.PodPending, HostIP: p.k.node.IP, HostIPs: []v1.HostIP{{IP: p.k.node.IP}}, StartTime: &p.begin, Message: p.trouble}
 	if p.net != nil || p.api.Spec.HostNetwork { // not before: istio-cni takes a pod with an address for one with a network
 		s.PodIP, s.PodIPs = p.ip, []v1.PodIP{{IP: p.ip}}
 	}

@@ -1,12 +1,14 @@
 package kubelet
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"testing"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"fairway.dev/conformance/cluster/layout"
 )
@@ -30,31 +32,29 @@ func TestTheFirstMatchingImageCounts(t *testing.T) {
 	}
 }
 
-func TestFreeAddress(t *testing.T) {
-	used := map[string]bool{layout.NodeIP: true, "172.18.77.101": true}
-	for wanted, want := range map[string]string{"": "172.18.77.102", "172.18.77.200": "172.18.77.200", "not an address": "172.18.77.102"} {
-		if got, err := freeAddress(wanted, used); err != nil || got != want {
-			t.Errorf("%q: got %q, %v; want %q", wanted, got, err, want)
+func TestEveryPodGetsAnotherAddressUntilNoneIsLeft(t *testing.T) {
+	k := &Kubelet{node: layout.Nodes[1], pods: map[types.UID]*pod{}}
+	cidr := netip.MustParsePrefix(k.node.PodCIDR)
+	give := func() (string, error) {
+		a, err := k.nextIP()
+		if err == nil {
+			k.pods[types.UID(a)] = &pod{ip: a}
+		}
+		return a, err
+	}
+	for range podAddresses {
+		before := len(k.pods)
+		a, err := give()
+		if err != nil || len(k.pods) == before || !cidr.Contains(netip.MustParseAddr(a)) {
+			t.Fatalf("after %d: %q, %v", before, a, err)
 		}
 	}
-	for i := 101; i < 255; i++ {
-		a, err := freeAddress("", used)
-		if err != nil {
-			return
-		}
-		used[a] = true
+	if a, err := give(); err == nil {
+		t.Errorf("%s is the one too many", a)
 	}
-	t.Error("it never runs out")
-}
-
-func TestPodAddressesDiffer(t *testing.T) {
-	seen := map[string]bool{}
-	for n := 1; n <= podAddresses; n++ {
-		a := podAddress(n)
-		if seen[a] {
-			t.Fatalf("%s comes twice", a)
-		}
-		seen[a] = true
+	delete(k.pods, "10.244.2.7")
+	if a, err := give(); a != "10.244.2.7" {
+		t.Errorf("got %q, %v; the free one is 10.244.2.7", a, err)
 	}
 }
 
@@ -102,16 +102,6 @@ func TestLogSinceNeverLosesALine(t *testing.T) {
 	for offset, want := range map[time.Duration]int64{-time.Second: 0, 0: 0, 500 * time.Millisecond: 10, 2 * time.Second: 20} {
 		if got := l.since(begin.Add(offset)); got != want {
 			t.Errorf("%s: got %d, want %d", offset, got, want)
-		}
-	}
-}
-
-func TestLabelsBelow(t *testing.T) {
-	for name, want := range map[string][]string{
-		"echo.ns.svc.cluster.local": {"echo", "ns"}, "p.echo.ns.svc.cluster.local": {"p", "echo", "ns"}, "example.org": nil, "svc.cluster.local": nil,
-	} {
-		if got := labelsBelow(name, "svc."+zone); !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// hostPath keeps what pods write to the "host" in the cluster's own folder, and shows them the node's kernel file systems and
+// hostPath keeps what pods write to the "host" in the node's own folder, and shows them the node's kernel file systems and
 // namespaces as they are.
 func (k *Kubelet) hostPath(p string) string {
 	p = filepath.Clean(p)
@@ -18,7 +18,7 @@ func (k *Kubelet) hostPath(p string) string {
 			return strings.Replace(p, "/var/run/", "/run/", 1)
 		}
 	}
-	return filepath.Join(k.l.Below("host"), p)
+	return k.l.OfNode(k.node, "host", p)
 }
 
 // volumeDir is where a volume that is not a hostPath lies.

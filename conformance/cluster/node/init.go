@@ -12,10 +12,15 @@ import (
 	"fairway.dev/conformance/cluster/layout"
 )
 
-// Init is the node's PID 1: it mounts, brings the network up, tells its parent through file 3, and then reaps. It ends on SIGTERM.
-func Init(resolv string) error {
-	for _, step := range []func() error{mounts, func() error { return showResolver(resolv) },
-		func() error { return unix.Sethostname([]byte(layout.NodeName)) }, network} {
+// Init is a node's PID 1: it mounts, tells its parent through file 3, and then keeps the node's programs running and reaps. It
+// ends on SIGTERM.
+func Init(l layout.Layout, n layout.Node) error {
+	end, child, look := make(chan os.Signal, 1), make(chan os.Signal, 16), make(chan os.Signal, 1)
+	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
+	signal.Notify(child, unix.SIGCHLD)
+	signal.Notify(look, lookSignal)
+	for _, step := range []func() error{mounts, func() error { return showResolver(l.Below("resolv.conf")) },
+		func() error { return unix.Sethostname([]byte(n.Name)) }, forward} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -25,8 +30,32 @@ func Init(resolv string) error {
 		return fmt.Errorf("telling the parent: %w", err)
 	}
 	ready.Close()
-	reap()
-	return nil
+	k := &keeper{l: l, n: n, programs: map[string]*program{}}
+	tick := time.NewTicker(500 * time.Millisecond) // for restarts, and for signals that were merged
+	for {
+		select {
+		case <-end:
+			return nil
+		case <-look:
+		case <-child:
+		case <-tick.C:
+		}
+		reap(k)
+		k.look()
+		k.start(time.Now())
+	}
+}
+
+// reap waits for whatever ended in the node.
+func reap(k *keeper) {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if pid <= 0 || err != nil {
+			return
+		}
+		k.gone(pid, status, time.Now())
+	}
 }
 
 func mounts() error {
@@ -75,16 +104,8 @@ func showResolver(file string) error {
 	return nil
 }
 
-// network gives the node its address. A bridge without ports holds it (some kernels lack the dummy device). The default route
-// only makes look-ups of load balancer addresses succeed; kube-proxy rewrites them before they leave.
-func network() error {
-	if err := ip("", "link set lo up",
-		"link add node0 type bridge",
-		"addr add "+layout.NodeIP+"/24 dev node0",
-		"link set node0 up",
-		"route add default dev node0"); err != nil {
-		return err
-	}
+// forward makes the node a router, before it has a device: devices take over the defaults.
+func forward() error {
 	for name, value := range map[string]string{
 		"ip_forward": "1", "conf/all/rp_filter": "0", "conf/default/rp_filter": "0", "conf/all/route_localnet": "1",
 	} {
@@ -93,27 +114,4 @@ func network() error {
 		}
 	}
 	return nil
-}
-
-// reap waits for whatever is orphaned in the node. The tick makes up for signals that were merged.
-func reap() {
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, unix.SIGTERM, unix.SIGINT)
-	child := make(chan os.Signal, 16)
-	signal.Notify(child, unix.SIGCHLD)
-	tick := time.NewTicker(5 * time.Second)
-	for {
-		select {
-		case <-end:
-			return
-		case <-child:
-		case <-tick.C:
-		}
-		for {
-			var ws unix.WaitStatus
-			if pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil); pid <= 0 || err != nil {
-				break
-			}
-		}
-	}
 }

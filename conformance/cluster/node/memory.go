@@ -11,15 +11,19 @@ import (
 	"fairway.dev/conformance/cluster/layout"
 )
 
-// Memory sums what the node's processes hold resident, in bytes. Pages they share are counted each time.
+// Memory sums what the nodes' processes hold resident, in bytes. Pages they share are counted each time.
 func Memory(l layout.Layout) (uint64, error) {
-	pid, running := PID(l)
-	if !running {
-		return 0, errors.New("the cluster is not up")
-	}
-	of, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
-	if err != nil {
-		return 0, err
+	of := map[string]bool{}
+	for _, n := range layout.Nodes {
+		pid, running := PID(l, n)
+		if !running {
+			return 0, errors.New("the cluster is not up")
+		}
+		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
+		if err != nil {
+			return 0, err
+		}
+		of[ns] = true
 	}
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -27,7 +31,7 @@ func Memory(l layout.Layout) (uint64, error) {
 	}
 	var pages uint64
 	for _, p := range processes {
-		if ns, err := os.Readlink(p + "/ns/pid"); err != nil || ns != of {
+		if ns, err := os.Readlink(p + "/ns/pid"); err != nil || !of[ns] {
 			continue
 		}
 		b, err := os.ReadFile(p + "/statm")

@@ -1,7 +1,8 @@
-// Package node makes the network, mount, PID, UTS and IPC namespaces the cluster lives in, and pods' networks within.
+// Package node makes the nodes: for each the network, mount, PID, UTS and IPC namespaces it lives in, the cable between them, and
+// pods' networks within.
 //
-// One small init process holds them. Everything the cluster starts is in its PID namespace and everything it mounts in its
-// mount namespace, so ending that one process ends and removes all of it.
+// One small init process holds a node. Everything the node starts is in its PID namespace and everything it mounts in its mount
+// namespace, so ending the init processes ends and removes all of it.
 package node
 
 import (
@@ -20,25 +21,39 @@ import (
 	"fairway.dev/conformance/cluster/layout"
 )
 
-// InitCommand is the hidden subcommand under which this executable becomes the node's init process (see Init).
+// InitCommand is the hidden subcommand under which this executable becomes a node's init process (see Init).
 const InitCommand = "node-init"
 
-// How long the node's processes have to end before they are killed.
+// How long a node's processes have to end before they are killed.
 const stopPatience = 5 * time.Second
 
-// Start makes the node and returns once its network stands.
+// Start makes all nodes and returns once the network between them stands.
 func Start(l layout.Layout) error {
+	for _, n := range layout.Nodes {
+		if err := start(l, n); err != nil {
+			return fmt.Errorf("%s: %w", n.Name, err)
+		}
+	}
+	return wire(l)
+}
+
+func start(l layout.Layout, n layout.Node) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	log, err := os.OpenFile(l.Log("node"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	for _, d := range []string{l.Programs(n), l.OfNode(n, "pods")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	log, err := appendTo(l.Log(n.Name))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	c := exec.Command("/proc/self/exe", InitCommand, l.PIDFile(), l.Below("resolv.conf"))
+	c := exec.Command("/proc/self/exe", InitCommand, l.PIDFile(n), l.Run, n.Name)
 	c.Args[0] = initName
 	c.Stdout, c.Stderr, c.ExtraFiles = log, log, []*os.File{w}
 	c.SysProcAttr = &syscall.SysProcAttr{
@@ -48,23 +63,27 @@ func Start(l layout.Layout) error {
 	err = c.Start()
 	w.Close()
 	if err != nil {
-		return fmt.Errorf("the node's namespaces: %w", err)
+		return fmt.Errorf("its namespaces: %w", err)
 	}
-	if err := os.WriteFile(l.PIDFile(), []byte(strconv.Itoa(c.Process.Pid)+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(l.PIDFile(n), []byte(strconv.Itoa(c.Process.Pid)+"\n"), 0o644); err != nil {
 		return err
 	}
 	if n, _ := r.Read(make([]byte, 1)); n != 1 {
-		return fmt.Errorf("the node's init process failed, see %s", l.Log("node"))
+		return fmt.Errorf("its init process failed, see %s", log.Name())
 	}
 	return nil
 }
 
-// initName is argv[0] of the init process; with the PID file's path it tells the node from a later process of that number.
+func appendTo(file string) (*os.File, error) {
+	return os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+}
+
+// initName is argv[0] of an init process; with the PID file's path it tells the node from a later process of that number.
 const initName = "fairway-node"
 
 // PID is the init process of a running node.
-func PID(l layout.Layout) (int, bool) {
-	b, err := os.ReadFile(l.PIDFile())
+func PID(l layout.Layout, n layout.Node) (int, bool) {
+	b, err := os.ReadFile(l.PIDFile(n))
 	if err != nil {
 		return 0, false
 	}
@@ -76,21 +95,31 @@ func PID(l layout.Layout) (int, bool) {
 	if err != nil {
 		return 0, false
 	}
-	return pid, strings.HasPrefix(string(cmdline), initName+"\x00"+InitCommand+"\x00"+l.PIDFile()+"\x00")
+	return pid, strings.HasPrefix(string(cmdline), initName+"\x00"+InitCommand+"\x00"+l.PIDFile(n)+"\x00")
 }
 
-// Stop ends the node and removes its control groups.
-func Stop(l layout.Layout) error {
-	pid, running := PID(l)
-	if running {
-		if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
+// Running is true if any node is.
+func Running(l layout.Layout) bool {
+	for _, n := range layout.Nodes {
+		if _, running := PID(l, n); running {
+			return true
 		}
-		for end := time.Now().Add(stopPatience); ; time.Sleep(50 * time.Millisecond) {
-			if _, still := PID(l); !still {
-				break
+	}
+	return false
+}
+
+// Stop ends all nodes and removes their control groups.
+func Stop(l layout.Layout) error {
+	for _, n := range layout.Nodes {
+		if pid, running := PID(l, n); running {
+			if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
 			}
-			if time.Now().After(end) {
+		}
+	}
+	for end := time.Now().Add(stopPatience); Running(l); time.Sleep(50 * time.Millisecond) {
+		for _, n := range layout.Nodes {
+			if pid, running := PID(l, n); running && time.Now().After(end) {
 				_ = unix.Kill(pid, unix.SIGKILL)
 			}
 		}
@@ -99,14 +128,14 @@ func Stop(l layout.Layout) error {
 	return nil
 }
 
-// Command prepares a program to run inside the node; the file system is this machine's, except /proc, /run and /etc/resolv.conf.
-func Command(l layout.Layout, argv ...string) (*exec.Cmd, error) {
-	return command(context.Background(), l, argv)
+// Command prepares a program to run inside a node; the file system is this machine's, except /proc, /run and /etc/resolv.conf.
+func Command(l layout.Layout, n layout.Node, argv ...string) (*exec.Cmd, error) {
+	return command(context.Background(), l, n, argv)
 }
 
 // CommandContext is Command for programs that no one types into: with everything it starts it ends when ctx does.
-func CommandContext(ctx context.Context, l layout.Layout, argv ...string) (*exec.Cmd, error) {
-	c, err := command(ctx, l, argv)
+func CommandContext(ctx context.Context, l layout.Layout, n layout.Node, argv ...string) (*exec.Cmd, error) {
+	c, err := command(ctx, l, n, argv)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +145,8 @@ func CommandContext(ctx context.Context, l layout.Layout, argv ...string) (*exec
 	return c, nil
 }
 
-func command(ctx context.Context, l layout.Layout, argv []string) (*exec.Cmd, error) {
-	pid, running := PID(l)
+func command(ctx context.Context, l layout.Layout, n layout.Node, argv []string) (*exec.Cmd, error) {
+	pid, running := PID(l, n)
 	if !running {
 		return nil, errors.New("the cluster is not up")
 	}
@@ -127,22 +156,4 @@ func command(ctx context.Context, l layout.Layout, argv []string) (*exec.Cmd, er
 	}
 	args := []string{"-t", strconv.Itoa(pid), "-m", "-n", "-p", "-u", "-i", "--wd=" + wd, "--"}
 	return exec.CommandContext(ctx, "nsenter", append(args, argv...)...), nil
-}
-
-// Daemon starts a program of the node's own; its output goes to its log.
-func Daemon(l layout.Layout, name string, argv ...string) error {
-	log, err := os.OpenFile(l.Log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	c, err := Command(l, append([]string{"setsid", "-f"}, argv...)...)
-	if err != nil {
-		return err
-	}
-	c.Stdout, c.Stderr = log, log
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }

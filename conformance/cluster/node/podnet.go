@@ -69,7 +69,11 @@ func ip(ns string, lines ...string) error {
 	if ns != "" {
 		args = []string{"-n", ns, "-batch", "-"}
 	}
-	c := exec.Command("ip", args...)
+	return batch(exec.Command("ip", args...), lines)
+}
+
+// batch feeds iproute2 its commands.
+func batch(c *exec.Cmd, lines []string) error {
 	c.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("ip: %w: %s", err, strings.TrimSpace(string(out)))

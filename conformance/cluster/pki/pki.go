@@ -30,6 +30,9 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
+// KubeletOf names the certificate a node's kubelet serves with.
+func KubeletOf(n layout.Node) string { return "kubelet-" + n.Name }
+
 // Write fills the folder of keys, certificates and kubeconfigs.
 func Write(l layout.Layout) error {
 	a := &authority{dir: l.PKI()}
@@ -46,8 +49,7 @@ func Write(l layout.Layout) error {
 		hosts    []string // a leaf with hosts may serve
 	}{
 		{"apiserver", "kube-apiserver", nil, []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc",
-			"kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1", layout.NodeIP, layout.APIService}},
-		{"kubelet", layout.NodeName, nil, []string{layout.NodeName, layout.NodeIP}},
+			"kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1", layout.First().IP, layout.APIService}},
 		{"apiclient", "apiserver-kubelet-client", admins, nil},
 		{"echo", "echo", nil, []string{"*.svc.cluster.local", "localhost"}}, // the suite's TLS echo ports
 		{"admin", "admin", admins, nil},
@@ -56,6 +58,11 @@ func Write(l layout.Layout) error {
 		{"node", "node", admins, nil},
 	} {
 		if err := a.issue(leaf.name, leaf.cn, leaf.orgs, leaf.hosts); err != nil {
+			return err
+		}
+	}
+	for _, n := range layout.Nodes {
+		if err := a.issue(KubeletOf(n), n.Name, nil, []string{n.Name, n.IP}); err != nil {
 			return err
 		}
 	}
@@ -133,7 +140,7 @@ clusters: [{name: fairway, cluster: {server: "https://%s:%d", certificate-author
 users: [{name: %s, user: {client-certificate: %q, client-key: %q}}]
 contexts: [{name: fairway, context: {cluster: fairway, user: %s}}]
 current-context: fairway
-`, layout.NodeIP, layout.APIPort, at("ca.crt"), user, at(user+".crt"), at(user+".key"), user), 0o600)
+`, layout.First().IP, layout.APIPort, at("ca.crt"), user, at(user+".crt"), at(user+".key"), user), 0o600)
 }
 
 func (a *authority) newKey(name string) (*ecdsa.PrivateKey, error) {

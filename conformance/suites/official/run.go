@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fairway.dev/conformance/cluster/controlplane"
+	"fairway.dev/conformance/cluster/layout"
 	"fairway.dev/conformance/cluster/node"
 	"fairway.dev/conformance/cluster/programs"
 	"fairway.dev/conformance/suites/expect"
@@ -46,7 +47,7 @@ func (r Run) Do(ctx context.Context, c *controlplane.Cluster) (expect.Results, e
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := node.CommandContext(ctx, c.Layout, args...)
+	cmd, err := node.CommandContext(ctx, c.Layout, layout.First(), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package kubelet
+package addons
 
 import (
 	"net"
@@ -12,23 +12,23 @@ import (
 	"fairway.dev/conformance/cluster/layout"
 )
 
-const zone = "cluster.local"
+const zone = layout.Zone
 
 // serveDNS answers for the cluster's zone and for nothing else: the cluster has no way out.
-func (k *Kubelet) serveDNS() error {
+func (a *Addons) serveDNS() error {
 	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		r := new(dns.Msg)
 		r.SetReply(q)
 		r.Authoritative, r.RecursionAvailable = true, true
 		if len(q.Question) == 1 {
-			k.answer(r, q.Question[0])
+			a.answer(r, q.Question[0])
 		}
 		_ = w.WriteMsg(r)
 	})
 	failed := make(chan error, 2)
 	for _, proto := range []string{"udp", "tcp"} {
 		go func() {
-			failed <- (&dns.Server{Addr: net.JoinHostPort(layout.NodeIP, "53"), Net: proto, Handler: h}).ListenAndServe()
+			failed <- (&dns.Server{Addr: net.JoinHostPort(layout.First().IP, "53"), Net: proto, Handler: h}).ListenAndServe()
 		}()
 	}
 	return <-failed
@@ -43,13 +43,13 @@ func labelsBelow(name, zone string) []string {
 	return strings.Split(rest, ".")
 }
 
-func (k *Kubelet) answer(r *dns.Msg, q dns.Question) {
+func (a *Addons) answer(r *dns.Msg, q dns.Question) {
 	name := strings.ToLower(strings.TrimSuffix(q.Name, "."))
 	r.Rcode = dns.RcodeNameError
 	if l := labelsBelow(name, "pod."+zone); len(l) == 2 {
-		if a := net.ParseIP(strings.ReplaceAll(l[0], "-", ".")); a != nil {
+		if ip := net.ParseIP(strings.ReplaceAll(l[0], "-", ".")); ip != nil {
 			r.Rcode = dns.RcodeSuccess
-			addA(r, q, a)
+			addA(r, q, ip)
 		}
 		return
 	}
@@ -57,7 +57,7 @@ func (k *Kubelet) answer(r *dns.Msg, q dns.Question) {
 	if len(l) < 2 {
 		return
 	}
-	s, err := k.services.Services(l[len(l)-1]).Get(l[len(l)-2])
+	s, err := a.services.Services(l[len(l)-1]).Get(l[len(l)-2])
 	if err != nil {
 		return
 	}
@@ -67,10 +67,10 @@ func (k *Kubelet) answer(r *dns.Msg, q dns.Question) {
 		target := dns.Fqdn(s.Spec.ExternalName)
 		r.Answer = append(r.Answer, &dns.CNAME{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: ttl}, Target: target})
 		if labelsBelow(strings.TrimSuffix(target, "."), "svc."+zone) != nil {
-			k.answer(r, dns.Question{Name: target, Qtype: q.Qtype, Qclass: q.Qclass})
+			a.answer(r, dns.Question{Name: target, Qtype: q.Qtype, Qclass: q.Qclass})
 		}
 	case s.Spec.ClusterIP == v1.ClusterIPNone:
-		k.answerHeadless(r, q, s, l[:len(l)-2])
+		a.answerHeadless(r, q, s, l[:len(l)-2])
 	case len(l) == 2:
 		addA(r, q, net.ParseIP(s.Spec.ClusterIP))
 	}
@@ -86,8 +86,8 @@ func addA(r *dns.Msg, q dns.Question, a net.IP) {
 }
 
 // answerHeadless gives the endpoints' addresses, or those of the one endpoint that `host` names.
-func (k *Kubelet) answerHeadless(r *dns.Msg, q dns.Question, s *v1.Service, host []string) {
-	slices, err := k.slices.EndpointSlices(s.Namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: s.Name}))
+func (a *Addons) answerHeadless(r *dns.Msg, q dns.Question, s *v1.Service, host []string) {
+	slices, err := a.slices.EndpointSlices(s.Namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: s.Name}))
 	if err != nil {
 		return
 	}
@@ -100,8 +100,8 @@ func (k *Kubelet) answerHeadless(r *dns.Msg, q dns.Question, s *v1.Service, host
 				continue
 			}
 			found = true
-			for _, a := range e.Addresses {
-				addA(r, q, net.ParseIP(a))
+			for _, ip := range e.Addresses {
+				addA(r, q, net.ParseIP(ip))
 			}
 		}
 	}
