@@ -49,8 +49,8 @@ conformance: build conformance-tool ## the official Gateway API suite's mesh par
 conformance-controls: build conformance-tool ## negative controls: each makes the suite fail, or the suite proves nothing
 	$(CONFORMANCE) run controls
 
-conformance-story: build conformance-tool ## Istio's Bookinfo enrolled, routed, guarded and released, step by step
-	$(CONFORMANCE) run story
+conformance-story: build conformance-tool ## Istio's Bookinfo enrolled, routed, guarded and released; what passes between the nodes
+	$(CONFORMANCE) run story crossing
 
 conformance-if-built: build conformance-tool ## the mesh part if its programs are cached or built in CONFORMANCE_BUDGET seconds; says so if not
 	FAIRWAY_CACHE=$(FAIRWAY_CACHE) conformance/if-built

@@ -14,6 +14,7 @@ import (
 
 	"fairway.dev/conformance/cluster/controlplane"
 	"fairway.dev/conformance/cluster/node"
+	"fairway.dev/conformance/suites/crossing"
 	"fairway.dev/conformance/suites/expect"
 	"fairway.dev/conformance/suites/official"
 )
@@ -23,7 +24,7 @@ import (
 const strict = 20
 
 // parts of a run, in the order they make sense in.
-var parts = []string{"mesh", "known", "controls", "story"}
+var parts = []string{"mesh", "known", "controls", "story", "crossing"}
 
 // suiteRun is what `run` knows.
 type suiteRun struct {
@@ -36,7 +37,7 @@ type suiteRun struct {
 
 func (s *settings) runCommand() *cobra.Command {
 	r := suiteRun{}
-	c := &cobra.Command{Use: "run part...", Short: "Run suites: mesh, known, controls, story; on the running cluster or on one of their own",
+	c := &cobra.Command{Use: "run part...", Short: "Run suites: mesh, known, controls, story, crossing; on the running cluster or on one of their own",
 		ValidArgs: parts, Args: cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs)}
 	proxies := proxyFlags(c)
 	c.Flags().StringVar(&r.reports, "reports", "", "folder to copy reports to")
@@ -87,6 +88,7 @@ func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string,
 		}
 		found, err := map[string]func(context.Context) ([]string, error){
 			"mesh": r.mesh, "known": r.known, "controls": r.controls, "story": r.story,
+			"crossing": func(ctx context.Context) ([]string, error) { return crossing.Run(ctx, r.cluster) },
 		}[part](ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part, err)
