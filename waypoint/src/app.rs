@@ -78,6 +78,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         jwks: JwksCache::default(),
         network: network.into(),
         service_cluster: config.service_cluster.as_str().into(),
+        node: waypoint_core::translate::node::info(&node),
         drain: drain_watch,
         tunnels: Arc::new(AtomicUsize::new(0)),
         hostname: config.pod.name.as_str().into(),

@@ -105,6 +105,35 @@ impl ResponseFlag {
         Self::DR,
     ];
 
+    const fn envoy_bit(self) -> u64 {
+        1 << match self {
+            Self::UH => 1,
+            Self::UT => 2,
+            Self::LR => 3,
+            Self::UR => 4,
+            Self::UF => 5,
+            Self::UC => 6,
+            Self::UO => 7,
+            Self::NR => 8,
+            Self::DI => 9,
+            Self::FI => 10,
+            Self::RL => 11,
+            Self::UAEX => 12,
+            Self::DC => 14,
+            Self::URX => 15,
+            Self::SI => 16,
+            Self::IH => 17,
+            Self::DPE => 18,
+            Self::UMSDR => 19,
+            Self::DT => 22,
+            Self::UPE => 23,
+            Self::NC => 24,
+            Self::OM => 25,
+            Self::DF => 26,
+            Self::DR => 28,
+        }
+    }
+
     /// The string `%RESPONSE_FLAGS%` prints.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -162,6 +191,12 @@ impl ResponseFlags {
     #[must_use]
     pub const fn contains(self, flag: ResponseFlag) -> bool {
         self.0 & (1 << flag as u8) != 0
+    }
+
+    /// As Envoy's attribute `response.flags` numbers them: `StreamInfo::CoreResponseFlag`.
+    #[must_use]
+    pub fn envoy_bits(self) -> u64 {
+        ResponseFlag::ALL.into_iter().filter(|flag| self.contains(*flag)).map(ResponseFlag::envoy_bit).sum()
     }
 
     #[must_use]

@@ -48,6 +48,17 @@ pub const METRIC_SERIES_MAX: usize = 100_000;
 /// Label combinations whose handles a worker keeps resolved; a full cache is emptied and fills again with what is in use.
 pub const METRIC_CACHE_MAX: usize = 8192;
 
+/// Bytes of one expression. Envoy: 100 000 characters; those people write fit in a line.
+pub const EXPRESSION_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of a metric's tag that is an expression's value; the rest is cut off. Envoy: unlimited, and a client may send
+/// 60 KiB of headers.
+pub const METRIC_TAG_BYTES_MAX: usize = 256;
+
+/// Values of one tag that is an expression's; every further one is `unknown`. Envoy: unlimited; each value is a series for
+/// every pair of workloads, and one who can choose it, as with a header, could fill the memory and every other series' place.
+pub const METRIC_TAG_VALUES_MAX: usize = 1000;
+
 /// Bytes of one token. Envoy: whatever fits into the request's head (60 KiB); its own cache stops at 4 KiB.
 pub const JWT_BYTES_MAX: usize = 64 << 10;
 

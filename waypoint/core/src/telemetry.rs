@@ -3,6 +3,7 @@
 //! Reads [`record::RequestRecord`] only. Writing lines to files and serving the metrics page is the IO's.
 
 pub mod access_log;
+pub mod cel;
 pub mod format;
 pub mod metrics;
 pub mod peer;

@@ -13,6 +13,7 @@
 #![allow(deprecated)] // istiod sends fields Envoy calls deprecated (max_grpc_timeout, RBAC metadata); reading them is the task
 
 pub mod access_log;
+mod cel;
 mod chain_match;
 pub mod check;
 pub mod cluster;
@@ -28,6 +29,7 @@ mod ignored;
 mod jwt;
 pub mod listener;
 mod matcher;
+pub mod node;
 mod pb;
 pub mod problem;
 mod rate_limit;

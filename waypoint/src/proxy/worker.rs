@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 use waypoint_core::dice::Dice;
+use waypoint_core::model::node::NodeInfo;
 use waypoint_core::store::{SharedSnapshot, Snapshot};
 use waypoint_core::telemetry::metrics::{MetricCache, Metrics};
 
@@ -43,6 +44,7 @@ pub struct Process {
     pub network: Arc<str>,
     /// `<service account>.<namespace>`: whose spans ours are.
     pub service_cluster: Arc<str>,
+    pub node: NodeInfo,
     pub drain: DrainWatch,
     /// Tunnels open now, over all workers: what a drain waits for.
     pub tunnels: Arc<AtomicUsize>,

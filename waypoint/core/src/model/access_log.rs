@@ -1,6 +1,7 @@
 //! Access logs: where lines go, which requests they are for, and their format, parsed once.
 //! Envoy: `config.accesslog.v3`, command operators of "Access logging".
 
+use super::expression::Expression;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub enum AccessLogFilter {
     /// Any of these flags; empty: any flag at all.
     ResponseFlags(Vec<crate::failure::ResponseFlag>),
     NotHealthCheck,
+    /// `envoy.access_loggers.extension_filters.cel`: true, or nothing is logged.
+    Expression(Arc<Expression>),
     And(Vec<Self>),
     Or(Vec<Self>),
 }

@@ -3,6 +3,7 @@
 
 use super::Refusal;
 use super::access_log::AccessLog;
+use super::expression::Expression;
 use super::ext_authz::ExtAuthz;
 use super::jwt::JwtAuthn;
 use super::rate_limit::LocalRateLimit;
@@ -105,8 +106,19 @@ pub struct StatsFilter {
     pub disable_host_header_fallback: bool,
     /// Metric names (without `istio_`) that are dropped.
     pub dropped: Vec<Arc<str>>,
-    /// (metric or empty for all, tag) removed.
-    pub removed_tags: Vec<(Arc<str>, Arc<str>)>,
+    /// In the order they were configured: the last that speaks of a metric's tag holds.
+    pub tags: Vec<TagOverride>,
     /// Periodic flush of TCP counters; Envoy: 5 s.
     pub tcp_reporting_interval: Option<Duration>,
+}
+
+/// What becomes of one tag, of ours or a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagOverride {
+    /// Without `istio_`; empty: of all.
+    pub metric: Arc<str>,
+    /// A label name Prometheus takes.
+    pub tag: Arc<str>,
+    /// `None` removes the tag.
+    pub value: Option<Arc<Expression>>,
 }

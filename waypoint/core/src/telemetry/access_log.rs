@@ -1,7 +1,7 @@
 //! Whether a record is logged, and the line it makes. Writing lines is the IO's.
 
-use super::format;
 use super::record::RequestRecord;
+use super::{cel, format};
 use crate::model::access_log::{AccessLog, AccessLogFilter, AccessLogFormat, Comparison};
 
 /// The line for `record`, with its line end; `None` when the logger does not want it.
@@ -35,6 +35,7 @@ pub fn wants(filter: &AccessLogFilter, record: &RequestRecord<'_>) -> bool {
         AccessLogFilter::ResponseFlags(flags) => flags.iter().any(|flag| record.flags.contains(*flag)),
         // No request that reaches a waypoint is Envoy's own health check.
         AccessLogFilter::NotHealthCheck => true,
+        AccessLogFilter::Expression(expression) => cel::holds(expression, record),
         AccessLogFilter::And(all) => all.iter().all(|filter| wants(filter, record)),
         AccessLogFilter::Or(any) => any.iter().any(|filter| wants(filter, record)),
     }

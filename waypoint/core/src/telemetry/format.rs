@@ -270,7 +270,11 @@ fn named<'a>(name: &LogHeader, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
-fn filter_state<'a>(key: &str, field: Option<&str>, record: &'a RequestRecord<'_>) -> Evaluated<'a> {
+pub(super) fn filter_state<'a>(
+    key: &str,
+    field: Option<&str>,
+    record: &'a RequestRecord<'_>,
+) -> Evaluated<'a> {
     let (upstream, downstream) = (&record.upstream, &record.downstream);
     let peer =
         |workload: Option<&'a std::sync::Arc<crate::model::workload::Workload>>| match (workload, field) {

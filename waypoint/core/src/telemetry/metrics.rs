@@ -5,21 +5,22 @@
 //! has had the chance to see their last value. No label is added that `istio.stats` lacks.
 
 mod cache;
+mod families;
 mod labels;
+mod tags;
 
 pub use cache::{HttpHandles, MetricCache, TcpHandles};
 
 use crate::limits::METRIC_SERIES_MAX;
 use crate::model::http_chain::StatsFilter;
 use crate::telemetry::record::RequestRecord;
+use families::Families;
 use labels::{HTTP_LABELS, LabelValues, TCP_LABELS};
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
-use std::collections::HashMap;
+use prometheus::{Histogram, IntCounter, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tags::{Added, Admitted, TagValues};
 
 /// Envoy's histogram buckets, as Prometheus upper bounds.
 pub const BUCKETS: [f64; 19] = [
@@ -31,8 +32,8 @@ pub const BUCKETS: [f64; 19] = [
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    counters: HashMap<Family, IntCounterVec>,
-    histograms: HashMap<Family, HistogramVec>,
+    families: Families,
+    tag_values: Admitted,
     series: Mutex<HashMap<SeriesKey, Series>>,
     /// Grows when series were dropped: cached handles of the time before count into nothing.
     generation: AtomicU64,
@@ -53,15 +54,6 @@ enum Family {
 }
 
 impl Family {
-    const COUNTERS: [Self; 7] = [
-        Self::Requests,
-        Self::RequestMessages,
-        Self::ResponseMessages,
-        Self::TcpOpened,
-        Self::TcpClosed,
-        Self::TcpSent,
-        Self::TcpReceived,
-    ];
     const HISTOGRAMS: [Self; 3] = [Self::RequestDuration, Self::RequestBytes, Self::ResponseBytes];
 
     /// As the Telemetry API and `stats.PluginConfig` name it; exposed with `istio_` in front.
@@ -103,7 +95,7 @@ impl Family {
     }
 }
 
-type SeriesKey = (Family, LabelValues);
+type SeriesKey = ((Family, Added), LabelValues);
 
 /// A workload's uid, where the peer is one.
 type Uid = Option<Arc<str>>;
@@ -127,25 +119,13 @@ impl Metrics {
             IntGaugeVec::new(Opts::new("istio_build", "Istio component build info"), &["component", "tag"])?;
         build.with_label_values(&["proxy", tag]).set(1);
         registry.register(Box::new(build))?;
-        let mut counters = HashMap::new();
-        for family in Family::COUNTERS {
-            let vec = IntCounterVec::new(
-                Opts::new(format!("istio_{}", family.name()), family.help()),
-                family.labels(),
-            )?;
-            registry.register(Box::new(vec.clone()))?;
-            counters.insert(family, vec);
-        }
-        let mut histograms = HashMap::new();
-        for family in Family::HISTOGRAMS {
-            let options =
-                HistogramOpts::new(format!("istio_{}", family.name()), family.help()).buckets(BUCKETS.into());
-            let vec = HistogramVec::new(options, family.labels())?;
-            registry.register(Box::new(vec.clone()))?;
-            histograms.insert(family, vec);
-        }
-        let (series, generation) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Arc::new(Self { registry, counters, histograms, series, generation }))
+        Ok(Arc::new(Self {
+            registry,
+            families: Families::default(),
+            tag_values: Admitted::default(),
+            series: Mutex::default(),
+            generation: AtomicU64::new(0),
+        }))
     }
 
     /// For metrics of ours that are not Istio's; under our own prefix.
@@ -159,7 +139,10 @@ impl Metrics {
     /// # Errors
     /// When a family registered by somebody else cannot be encoded.
     pub fn exposition(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let mut families = self.registry.gather();
+        families.extend(self.families.gather());
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        TextEncoder::new().encode_to_string(&families)
     }
 
     /// Drops series whose workloads are all gone since before the last sweep; the number dropped.
@@ -167,90 +150,76 @@ impl Metrics {
         let live = |uid: &Uid| uid.as_ref().is_none_or(|uid| is_live(uid));
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let before = series.len();
-        series.retain(|key, series| {
+        series.retain(|(kind, values), series| {
             series.users.retain(|(source, destination)| live(source) && live(destination));
             let dropped = series.users.is_empty() && series.stale;
             series.stale = series.users.is_empty();
             if dropped {
-                self.remove(key);
+                self.families.remove(kind.0, &kind.1, &values.as_strs());
             }
             !dropped
         });
         let dropped = before - series.len();
         if dropped > 0 {
+            self.families.keep(&series.keys().map(|(kind, _)| kind).collect());
+            let tagged = series.keys().flat_map(|(_, values)| values.as_strs());
+            self.tag_values.keep(&tagged.collect::<HashSet<_>>());
             self.generation.fetch_add(1, Ordering::Release);
         }
         dropped
     }
 
-    fn remove(&self, (family, values): &SeriesKey) {
-        let values = values.as_strs();
-        // An error means the series was not there, which is what is wanted.
-        if let Some(vec) = self.counters.get(family) {
-            let _ = vec.remove_label_values(&values);
-        }
-        if let Some(vec) = self.histograms.get(family) {
-            let _ = vec.remove_label_values(&values);
-        }
-    }
-
-    fn http(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> HttpHandles {
-        let messages = |family| record.grpc_messages.and_then(|_| self.counter(family, record, filter));
+    fn http(&self, record: &RequestRecord<'_>, wanted: Wanted<'_>) -> HttpHandles {
+        let messages = |family| record.grpc_messages.and_then(|_| self.counter(family, record, wanted));
         HttpHandles {
-            requests: self.counter(Family::Requests, record, filter),
-            duration: self.histogram(Family::RequestDuration, record, filter),
-            request_bytes: self.histogram(Family::RequestBytes, record, filter),
-            response_bytes: self.histogram(Family::ResponseBytes, record, filter),
+            requests: self.counter(Family::Requests, record, wanted),
+            duration: self.histogram(Family::RequestDuration, record, wanted),
+            request_bytes: self.histogram(Family::RequestBytes, record, wanted),
+            response_bytes: self.histogram(Family::ResponseBytes, record, wanted),
             request_messages: messages(Family::RequestMessages),
             response_messages: messages(Family::ResponseMessages),
         }
     }
 
-    fn tcp(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> TcpHandles {
+    fn tcp(&self, record: &RequestRecord<'_>, wanted: Wanted<'_>) -> TcpHandles {
         TcpHandles {
-            opened: self.counter(Family::TcpOpened, record, filter),
-            closed: self.counter(Family::TcpClosed, record, filter),
-            sent: self.counter(Family::TcpSent, record, filter),
-            received: self.counter(Family::TcpReceived, record, filter),
+            opened: self.counter(Family::TcpOpened, record, wanted),
+            closed: self.counter(Family::TcpClosed, record, wanted),
+            sent: self.counter(Family::TcpSent, record, wanted),
+            received: self.counter(Family::TcpReceived, record, wanted),
         }
     }
 
-    fn counter(
-        &self,
-        family: Family,
-        record: &RequestRecord<'_>,
-        filter: &StatsFilter,
-    ) -> Option<IntCounter> {
-        let values = self.track(family, record, filter)?;
-        self.counters.get(&family)?.get_metric_with_label_values(&values.as_strs()).ok()
+    fn counter(&self, family: Family, record: &RequestRecord<'_>, wanted: Wanted<'_>) -> Option<IntCounter> {
+        let (added, values) = self.track(family, record, wanted)?;
+        self.families.counter(family, &added, &values.as_strs())
     }
 
-    fn histogram(
-        &self,
-        family: Family,
-        record: &RequestRecord<'_>,
-        filter: &StatsFilter,
-    ) -> Option<Histogram> {
-        let values = self.track(family, record, filter)?;
-        self.histograms.get(&family)?.get_metric_with_label_values(&values.as_strs()).ok()
+    fn histogram(&self, family: Family, record: &RequestRecord<'_>, wanted: Wanted<'_>) -> Option<Histogram> {
+        let (added, values) = self.track(family, record, wanted)?;
+        self.families.histogram(family, &added, &values.as_strs())
     }
 
     /// The label values of this record, remembered with their users; `None` when the metric is not wanted.
-    fn track(&self, family: Family, record: &RequestRecord<'_>, filter: &StatsFilter) -> Option<LabelValues> {
+    fn track(
+        &self,
+        family: Family,
+        record: &RequestRecord<'_>,
+        wanted: Wanted<'_>,
+    ) -> Option<(Added, LabelValues)> {
+        let filter = wanted.filter;
         if filter.dropped.iter().any(|name| name.is_empty() || **name == *family.name()) {
             return None;
         }
+        let added = Added::of(family, filter);
         let mut values = LabelValues::of(family.labels(), record, filter.disable_host_header_fallback);
-        for (metric, tag) in &filter.removed_tags {
-            if metric.is_empty() || **metric == *family.name() {
-                values.clear(family.labels(), tag);
-            }
-        }
+        values.extend(added.names().len());
+        added.apply(family, filter, wanted.tags, &mut values);
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (family, values.clone());
+        let key = ((family, added.clone()), values.clone());
         if series.len() >= METRIC_SERIES_MAX && !series.contains_key(&key) {
             drop(series);
-            return Some(LabelValues::overflow(family.labels()));
+            return Some((Added::default(), LabelValues::overflow(family.labels())));
         }
         let uid = |workload: Option<&Arc<crate::model::workload::Workload>>| {
             workload.map(|workload| workload.uid.clone())
@@ -261,8 +230,16 @@ impl Metrics {
         if !one.users.contains(&user) {
             one.users.push(user);
         }
-        Some(values)
+        Some((added, values))
     }
+}
+
+/// What decides about a record's series besides the record itself.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    filter: &'a StatsFilter,
+    /// The values its expressions have for this record.
+    tags: &'a TagValues,
 }
 
 #[cfg(test)]

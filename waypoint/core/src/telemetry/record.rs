@@ -6,6 +6,7 @@
 use crate::failure::ResponseFlags;
 use crate::model::cluster::ServiceRef;
 use crate::model::metadata::DynamicMetadata;
+use crate::model::node::NodeInfo;
 use crate::model::workload::Workload;
 use http::HeaderMap;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub struct RequestRecord<'a> {
     /// The chosen cluster's service: `destination_service*` labels.
     pub service: Option<&'a Arc<ServiceRef>>,
     pub hostname: &'a str,
+    /// Who writes the record.
+    pub node: &'a NodeInfo,
     /// Dry-run and shadow results, JWT claims.
     pub metadata: &'a DynamicMetadata,
 }
@@ -145,6 +148,7 @@ impl RequestRecord<'_> {
             trace_id: None,
             service: None,
             hostname: "",
+            node: NodeInfo::NONE,
             metadata: DynamicMetadata::EMPTY,
         }
     }

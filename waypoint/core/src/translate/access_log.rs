@@ -1,12 +1,12 @@
 //! Access loggers: file and stdout sinks with their formats and filters.
 //!
-//! gRPC and OpenTelemetry sinks and CEL filters are telemetry only: they degrade with a warning. A filter we cannot
-//! evaluate drops its logger rather than logging what the user asked not to log.
+//! gRPC and OpenTelemetry sinks are telemetry only: they degrade with a warning. A filter we cannot evaluate drops its
+//! logger rather than logging what the user asked not to log.
 //! Istio: `pilot/pkg/model/telemetry_logging.go`.
 
-use super::pb::{accesslog, core, file_log, protobuf, stream_log};
+use super::pb::{accesslog, cel_filter, core, file_log, protobuf, stream_log};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{format, ignored, values, wire};
+use super::{cel, format, ignored, values, wire};
 use crate::failure::ResponseFlag;
 use crate::limits::NESTING_MAX;
 use crate::model::access_log::{
@@ -37,7 +37,7 @@ pub(super) fn loggers(
 }
 
 fn logger(log: accesslog::AccessLog, warnings: &mut Warnings) -> Result<AccessLog> {
-    let filter = log.filter.map(|filter| self::filter(filter, 0)).transpose().at("filter")?;
+    let filter = log.filter.map(|filter| self::filter(filter, 0, warnings)).transpose().at("filter")?;
     let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = log.config_type else {
         return Err(Problem::invalid("access logger without configuration"));
     };
@@ -153,16 +153,20 @@ fn literal(text: &str) -> Format {
     Format { segments: vec![crate::model::access_log::Segment::Literal(text.into())] }
 }
 
-fn filter(filter: accesslog::AccessLogFilter, depth: usize) -> Result<AccessLogFilter> {
+fn filter(
+    filter: accesslog::AccessLogFilter,
+    depth: usize,
+    warnings: &mut Warnings,
+) -> Result<AccessLogFilter> {
     use accesslog::access_log_filter::FilterSpecifier as Kind;
     if depth > NESTING_MAX {
         return Err(Problem::invalid("access log filter nests too deep"));
     }
-    let all = |filters: Vec<accesslog::AccessLogFilter>| -> Result<Vec<AccessLogFilter>> {
+    let mut all = |filters: Vec<accesslog::AccessLogFilter>| -> Result<Vec<AccessLogFilter>> {
         filters
             .into_iter()
             .enumerate()
-            .map(|(i, one)| self::filter(one, depth + 1).at_index("filters", i))
+            .map(|(i, one)| self::filter(one, depth + 1, warnings).at_index("filters", i))
             .collect()
     };
     match filter.filter_specifier {
@@ -178,9 +182,7 @@ fn filter(filter: accesslog::AccessLogFilter, depth: usize) -> Result<AccessLogF
         Some(Kind::NotHealthCheckFilter(_)) => Ok(AccessLogFilter::NotHealthCheck),
         Some(Kind::AndFilter(filter)) => Ok(AccessLogFilter::And(all(filter.filters)?)),
         Some(Kind::OrFilter(filter)) => Ok(AccessLogFilter::Or(all(filter.filters)?)),
-        Some(Kind::ExtensionFilter(filter)) => {
-            Err(Problem::unsupported("unsupported_log_filter", filter.name))
-        }
+        Some(Kind::ExtensionFilter(filter)) => extension(filter, warnings),
         Some(Kind::TraceableFilter(_)) => Err(Problem::unsupported("unsupported_log_filter", "traceable")),
         Some(Kind::RuntimeFilter(_)) => Err(Problem::unsupported("unsupported_log_filter", "runtime")),
         Some(Kind::HeaderFilter(_)) => Err(Problem::unsupported("unsupported_log_filter", "header")),
@@ -189,6 +191,19 @@ fn filter(filter: accesslog::AccessLogFilter, depth: usize) -> Result<AccessLogF
         Some(Kind::LogTypeFilter(_)) => Err(Problem::unsupported("unsupported_log_filter", "log_type")),
         None => Err(Problem::unsupported("unsupported_log_filter", "unknown")),
     }
+}
+
+fn extension(filter: accesslog::ExtensionFilter, warnings: &mut Warnings) -> Result<AccessLogFilter> {
+    let Some(accesslog::extension_filter::ConfigType::TypedConfig(any)) = filter.config_type else {
+        return Err(Problem::unsupported("unsupported_log_filter", filter.name));
+    };
+    if wire::type_name(&any) != "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter" {
+        return Err(Problem::unsupported("unsupported_log_filter", filter.name));
+    }
+    let mut config: cel_filter::ExpressionFilter = wire::unpack(&any, warnings)?;
+    let text = std::mem::take(&mut config.expression);
+    wire::nothing_left(&config)?;
+    Ok(AccessLogFilter::Expression(cel::expression(&text, warnings)?))
 }
 
 fn comparison(comparison: Option<accesslog::ComparisonFilter>) -> Result<(Comparison, u32)> {

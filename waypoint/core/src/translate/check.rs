@@ -151,12 +151,15 @@ fn read(response: &mut auth::CheckResponse) -> Option<Verdict> {
     let allowed = response.status.take().is_none_or(|status| status.code == 0);
     Some(match (allowed, response.http_response.take()) {
         (true, Some(HttpResponse::OkResponse(ok))) => Verdict::Allowed(Box::new(permission(ok, metadata)?)),
-        (true, _) => {
-            Verdict::Allowed(Box::new(Allowed { metadata: metadata.map(structure), ..Allowed::default() }))
-        }
+        (true, _) => Verdict::Allowed(Box::new(Allowed {
+            metadata: metadata.map(values::structure),
+            ..Allowed::default()
+        })),
         (false, Some(HttpResponse::ErrorResponse(error))) => Verdict::Error(Some(answer(error, metadata)?)),
         (false, Some(HttpResponse::DeniedResponse(denied))) => Verdict::Denied(answer(denied, metadata)?),
-        (false, _) => Verdict::Denied(Answer { metadata: metadata.map(structure), ..Answer::default() }),
+        (false, _) => {
+            Verdict::Denied(Answer { metadata: metadata.map(values::structure), ..Answer::default() })
+        }
     })
 }
 
@@ -171,7 +174,7 @@ fn permission(ok: auth::OkHttpResponse, metadata: Option<protobuf::Struct>) -> O
             set: ok.query_parameters_to_set.into_iter().map(|set| (set.key, set.value)).collect(),
             remove: ok.query_parameters_to_remove,
         },
-        metadata: ok.dynamic_metadata.or(metadata).map(structure),
+        metadata: ok.dynamic_metadata.or(metadata).map(values::structure),
     })
 }
 
@@ -181,7 +184,7 @@ fn answer(denied: auth::DeniedHttpResponse, metadata: Option<protobuf::Struct>) 
         status: values::status(code).ok(),
         headers: changes(denied.headers)?,
         body: denied.body.into(),
-        metadata: metadata.map(structure),
+        metadata: metadata.map(values::structure),
     })
 }
 
@@ -204,22 +207,6 @@ fn change(option: core::HeaderValueOption) -> Option<HeaderChange> {
     let value = if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value };
     let name: HeaderName = header.key.parse().ok().filter(|name| *name != http::header::HOST)?;
     Some(HeaderChange { name, value: http::HeaderValue::from_bytes(value).ok()?, action })
-}
-
-fn structure(fields: protobuf::Struct) -> MetadataValue {
-    MetadataValue::Struct(fields.fields.into_iter().map(|(key, value)| (key.into(), model(value))).collect())
-}
-
-fn model(value: protobuf::Value) -> MetadataValue {
-    use protobuf::value::Kind;
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => MetadataValue::Null,
-        Some(Kind::BoolValue(value)) => MetadataValue::Bool(value),
-        Some(Kind::NumberValue(value)) => MetadataValue::Number(value),
-        Some(Kind::StringValue(value)) => MetadataValue::String(value.into()),
-        Some(Kind::ListValue(list)) => MetadataValue::List(list.values.into_iter().map(model).collect()),
-        Some(Kind::StructValue(fields)) => structure(fields),
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(super) use xds_client::proto::envoy::envoy::config::rbac::v3 as rbac;
 pub(super) use xds_client::proto::envoy::envoy::config::route::v3 as route;
 pub(super) use xds_client::proto::envoy::envoy::config::trace::v3 as trace;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::file::v3 as file_log;
+pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::filters::cel::v3 as cel_filter;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::clusters::dynamic_forward_proxy::v3 as dfp_cluster;
 pub(super) use xds_client::proto::envoy::envoy::extensions::common::dynamic_forward_proxy::v3 as dfp;

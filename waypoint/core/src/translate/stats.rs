@@ -4,8 +4,9 @@
 
 use super::pb::{protobuf::Any, stats as pb};
 use super::problem::{At, Problem, Result, Warnings};
-use super::values;
-use crate::model::http_chain::StatsFilter;
+use super::{cel, values};
+use crate::model::http_chain::{StatsFilter, TagOverride};
+use std::sync::Arc;
 
 /// `any` is known to be a `stats.PluginConfig`.
 pub(super) fn filter(any: &Any, warnings: &mut Warnings) -> Result<StatsFilter> {
@@ -33,16 +34,47 @@ pub(super) fn filter(any: &Any, warnings: &mut Warnings) -> Result<StatsFilter> 
             filter.dropped.push(name.into());
         }
         for tag in metric.tags_to_remove {
-            filter.removed_tags.push((name.into(), tag.into()));
+            filter.tags.push(TagOverride { metric: name.into(), tag: tag.into(), value: None });
         }
-        for tag in metric.dimensions.keys() {
-            warnings.push(format!("istio.stats: the CEL expression of tag {tag} is not honoured"));
+        // A map of protobuf has no order; Envoy sorts too.
+        let mut dimensions: Vec<_> = metric.dimensions.into_iter().collect();
+        dimensions.sort_unstable();
+        for (tag, text) in dimensions {
+            filter.tags.push(TagOverride { metric: name.into(), ..dimension(&tag, &text, warnings) });
         }
     }
     Ok(filter)
 }
 
+/// A tag we cannot evaluate is left out: its usual value would be taken for the expression's. Envoy does the same where
+/// it cannot parse one.
+fn dimension(tag: &str, text: &str, warnings: &mut Warnings) -> TagOverride {
+    let name: String =
+        tag.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    let value =
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || RESERVED.contains(&&*name) {
+            Err(Problem::unsupported("unsupported_tag", tag))
+        } else {
+            cel::expression(text, warnings)
+        };
+    let value = value.map_err(|problem| match problem {
+        Problem::Unsupported { kind, what } => {
+            warnings.push(format!("istio.stats: tag {tag} is left out: {kind}{{{what}}}"));
+        }
+        Problem::Invalid { reason, .. } => {
+            warnings.push(format!("istio.stats: tag {tag} is left out: {reason}"));
+        }
+    });
+    TagOverride { metric: Arc::default(), tag: name.into(), value: value.ok() }
+}
+
+/// Label names Prometheus keeps for itself.
+const RESERVED: &[&str] = &["le", "quantile"];
+
 /// Istio's protos use `prost-types`, Envoy's their own copy.
 fn protobuf(duration: prost_types::Duration) -> super::pb::protobuf::Duration {
     super::pb::protobuf::Duration { seconds: duration.seconds, nanos: duration.nanos }
 }
+
+#[cfg(test)]
+mod tests;

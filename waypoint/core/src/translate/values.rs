@@ -2,6 +2,7 @@
 
 use super::pb::{core, endpoint, protobuf, types, xds_core};
 use super::problem::{Problem, Result};
+use crate::model::metadata::MetadataValue;
 use crate::model::route::Fraction;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
@@ -148,5 +149,24 @@ pub(super) fn text(value: &protobuf::Value) -> Option<&str> {
     match &value.kind {
         Some(protobuf::value::Kind::StringValue(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// Metadata as the model has it.
+pub(super) fn structure(fields: protobuf::Struct) -> MetadataValue {
+    MetadataValue::Struct(
+        fields.fields.into_iter().map(|(key, value)| (key.into(), metadata(value))).collect(),
+    )
+}
+
+fn metadata(value: protobuf::Value) -> MetadataValue {
+    use protobuf::value::Kind;
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => MetadataValue::Null,
+        Some(Kind::BoolValue(value)) => MetadataValue::Bool(value),
+        Some(Kind::NumberValue(value)) => MetadataValue::Number(value),
+        Some(Kind::StringValue(value)) => MetadataValue::String(value.into()),
+        Some(Kind::ListValue(list)) => MetadataValue::List(list.values.into_iter().map(metadata).collect()),
+        Some(Kind::StructValue(fields)) => structure(fields),
     }
 }

@@ -140,6 +140,7 @@ impl<'c> TcpRecord<'c> {
             downstream: telemetry::downstream(self.connection, &self.snapshot),
             service: self.service.as_ref(),
             hostname: &self.connection.worker.process.hostname,
+            node: &self.connection.worker.process.node,
             ..RequestRecord::new(self.connection.tunnel.start)
         };
         read(&record)

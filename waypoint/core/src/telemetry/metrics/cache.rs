@@ -3,8 +3,9 @@
 //! A hit costs one hash of a few pointers and numbers and no allocation. Entries hold the `Arc`s they were found by, so a
 //! pointer cannot come to mean something else while it is in the cache.
 
-use super::Metrics;
 use super::labels::is_grpc;
+use super::tags::{Known, TagValues, Values};
+use super::{Metrics, Wanted};
 use crate::failure::ResponseFlags;
 use crate::limits::METRIC_CACHE_MAX;
 use crate::model::cluster::ServiceRef;
@@ -46,6 +47,8 @@ pub struct MetricCache {
     generation: u64,
     http: HashMap<u64, Vec<(Key, HttpHandles)>>,
     entries: usize,
+    /// Values of tags this worker has seen admitted.
+    tag_values: Known,
 }
 
 /// What decides the labels of an HTTP request.
@@ -58,6 +61,7 @@ struct Key {
     /// Only where it stands in for the service.
     host: Option<Box<str>>,
     filter: StatsFilter,
+    tags: TagValues,
     rest: Rest,
 }
 
@@ -76,7 +80,7 @@ impl MetricCache {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let generation = metrics.generation.load(Ordering::Acquire);
-        Self { metrics, generation, http: HashMap::new(), entries: 0 }
+        Self { metrics, generation, http: HashMap::new(), entries: 0, tag_values: Known::new() }
     }
 
     /// Counts one finished HTTP request.
@@ -102,23 +106,32 @@ impl MetricCache {
 
     /// Handles for one TCP connection; connections are rare beside requests, so they are not cached.
     #[must_use]
-    pub fn tcp(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> TcpHandles {
-        self.metrics.tcp(record, filter)
+    pub fn tcp(&mut self, record: &RequestRecord<'_>, filter: &StatsFilter) -> TcpHandles {
+        let tags = self.tags(record, filter);
+        self.metrics.tcp(record, Wanted { filter, tags: &tags })
+    }
+
+    fn tags(&mut self, record: &RequestRecord<'_>, filter: &StatsFilter) -> TagValues {
+        let mut values = Values { own: &mut self.tag_values, all: &self.metrics.tag_values };
+        TagValues::of(filter, record, &mut values)
     }
 
     fn http(&mut self, record: &RequestRecord<'_>, filter: &StatsFilter) -> &HttpHandles {
         let generation = self.metrics.generation.load(Ordering::Acquire);
         if generation != self.generation || self.entries >= METRIC_CACHE_MAX {
             self.http.clear();
+            self.tag_values.clear();
             self.entries = 0;
             self.generation = generation;
         }
-        let bucket = self.http.entry(hash(record, filter)).or_default();
-        if let Some(found) = bucket.iter().position(|(key, _)| key.is_of(record, filter)) {
+        let tags = self.tags(record, filter);
+        let bucket = self.http.entry(hash(record, filter, &tags)).or_default();
+        if let Some(found) = bucket.iter().position(|(key, _)| key.is_of(record, filter, &tags)) {
             return &bucket[found].1;
         }
         self.entries += 1;
-        bucket.push((Key::of(record, filter), self.metrics.http(record, filter)));
+        let handles = self.metrics.http(record, Wanted { filter, tags: &tags });
+        bucket.push((Key::of(record, filter, tags), handles));
         &bucket[bucket.len() - 1].1
     }
 }
@@ -149,20 +162,22 @@ fn host<'a>(record: &RequestRecord<'a>, filter: &StatsFilter) -> Option<&'a str>
     record.request.filter(|_| fallback).map(|request| request.authority)
 }
 
-fn hash(record: &RequestRecord<'_>, filter: &StatsFilter) -> u64 {
+fn hash(record: &RequestRecord<'_>, filter: &StatsFilter, tags: &TagValues) -> u64 {
     let mut hasher = DefaultHasher::new();
     pointer(record.downstream.workload).hash(&mut hasher);
     pointer(record.upstream.workload).hash(&mut hasher);
     pointer(record.service).hash(&mut hasher);
     pointer(record.downstream.peer_principal).hash(&mut hasher);
     host(record, filter).hash(&mut hasher);
+    tags.hash(&mut hasher);
     rest(record).hash(&mut hasher);
     hasher.finish()
 }
 
 impl Key {
-    fn of(record: &RequestRecord<'_>, filter: &StatsFilter) -> Self {
+    fn of(record: &RequestRecord<'_>, filter: &StatsFilter, tags: TagValues) -> Self {
         Self {
+            tags,
             source: record.downstream.workload.cloned(),
             destination: record.upstream.workload.cloned(),
             service: record.service.cloned(),
@@ -173,7 +188,7 @@ impl Key {
         }
     }
 
-    fn is_of(&self, record: &RequestRecord<'_>, filter: &StatsFilter) -> bool {
+    fn is_of(&self, record: &RequestRecord<'_>, filter: &StatsFilter, tags: &TagValues) -> bool {
         same(self.source.as_ref(), record.downstream.workload)
             && same(self.destination.as_ref(), record.upstream.workload)
             && same(self.service.as_ref(), record.service)
@@ -181,5 +196,6 @@ impl Key {
             && self.host.as_deref() == host(record, filter)
             && self.rest == rest(record)
             && self.filter == *filter
+            && self.tags == *tags
     }
 }

@@ -107,11 +107,17 @@ impl LabelValues {
         )
     }
 
-    /// To Prometheus an empty label is one that is not there.
-    pub(super) fn clear(&mut self, labels: &[&str], tag: &str) {
-        if let Some(at) = labels.iter().position(|label| *label == tag) {
-            self.0[at] = "".into();
+    /// Room for tags beyond the usual ones.
+    pub(super) fn extend(&mut self, count: usize) {
+        if count > 0 {
+            let values = std::mem::take(&mut self.0).into_iter();
+            self.0 = values.chain(std::iter::repeat_n(Box::default(), count)).collect();
         }
+    }
+
+    /// To Prometheus an empty label is one that is not there.
+    pub(super) fn set(&mut self, at: usize, value: &str) {
+        self.0[at] = value.into();
     }
 
     pub(super) fn as_strs(&self) -> Vec<&str> {

@@ -1,6 +1,9 @@
 use super::*;
 use crate::failure::{ResponseFlag, ResponseFlags};
+use crate::limits::METRIC_TAG_VALUES_MAX;
 use crate::model::cluster::ServiceRef;
+use crate::model::expression::Expression;
+use crate::model::http_chain::TagOverride;
 use crate::model::workload::Workload;
 use crate::telemetry::record::{Downstream, Protocol, RequestHead, ResponseHead, Upstream};
 use expect_test::expect;
@@ -121,7 +124,7 @@ fn label_set_of_a_request() {
 
 #[test]
 fn label_set_of_a_connection_nobody_is_known_of() {
-    let (metrics, cache) = setup();
+    let (metrics, mut cache) = setup();
     let record = RequestRecord {
         protocol: Protocol::Tcp,
         flags: ResponseFlags::of(ResponseFlag::NR),
@@ -202,16 +205,96 @@ fn each_combination_has_its_own_series() {
     assert!(text.contains("grpc_response_status=\"14\"") && text.contains("request_protocol=\"grpc\""));
 }
 
+fn tag(metric: &str, tag: &str, text: Option<&str>) -> TagOverride {
+    let value = text.map(|text| Arc::new(Expression::new(text, cel::Program::compile(text).unwrap())));
+    TagOverride { metric: metric.into(), tag: tag.into(), value }
+}
+
+/// A request for `host` from a tenant the client names.
+fn count(cache: &mut MetricCache, parts: &Parts, host: &str, filter: &StatsFilter) {
+    let mut record = parts.record(200);
+    if let Some(request) = &mut record.request {
+        request.authority = host;
+    }
+    cache.request(&record, filter);
+}
+
+#[test]
+fn tags_by_expression() {
+    let (metrics, mut cache) = setup();
+    let parts = Parts::new();
+    let filter = StatsFilter {
+        tags: vec![
+            tag("requests_total", "request_host", Some("request.host")),
+            tag("", "response_flags", Some("response.code == 200 ? 'fine' : 'bad'")),
+            tag("requests_total", "source_app", None),
+            tag("requests_total", "source_app", Some("request.headers['nope']")),
+            tag("requests_total", "nobody", None),
+        ],
+        ..StatsFilter::default()
+    };
+    for host in ["a", "b", "a"] {
+        count(&mut cache, &parts, host, &filter);
+    }
+    // Another chain of the same process, without any of it.
+    cache.request(&parts.record(200), &StatsFilter::default());
+    let text = metrics.exposition().unwrap();
+    let tagged = |host: &str| {
+        let line = text.lines().find(|line| line.contains(&format!("request_host=\"{host}\""))).unwrap();
+        assert!(line.starts_with("istio_requests_total{"), "{line}");
+        assert!(
+            line.contains("response_flags=\"fine\"") && line.contains("source_app=\"unknown\""),
+            "{line}"
+        );
+        line.rsplit_once(' ').unwrap().1.to_owned()
+    };
+    assert_eq!((tagged("a"), tagged("b")), ("2".to_owned(), "1".to_owned()));
+    let durations: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("istio_request_duration_milliseconds_count")).collect();
+    assert_eq!(durations.len(), 2, "with and without the flags' expression: {durations:?}");
+    assert!(!text.contains("nobody"), "{text}");
+    let heads = text.lines().filter(|line| line.starts_with("# TYPE istio_requests_total")).count();
+    assert_eq!(heads, 1, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("istio_requests_total{")).count(), 3);
+}
+
+#[test]
+fn a_client_makes_only_so_many_values() {
+    let (metrics, mut cache) = setup();
+    let parts = Parts::new();
+    let filter =
+        StatsFilter { tags: vec![tag("", "request_host", Some("request.host"))], ..StatsFilter::default() };
+    for host in 0..METRIC_TAG_VALUES_MAX + 50 {
+        count(&mut cache, &parts, &format!("host-{host}"), &filter);
+    }
+    // A second worker is held to the same.
+    let mut other = MetricCache::new(metrics.clone());
+    count(&mut other, &parts, "host-new", &filter);
+    count(&mut other, &parts, "host-1", &filter);
+    let text = metrics.exposition().unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("istio_requests_total{")).collect();
+    assert_eq!(lines.len(), METRIC_TAG_VALUES_MAX + 1);
+    let of = |host: &str| {
+        let line = lines.iter().find(|line| line.contains(&format!("request_host=\"{host}\"")));
+        line.and_then(|line| line.rsplit_once(' ')).map(|(_, count)| count)
+    };
+    assert_eq!((of("unknown"), of("host-1"), of("host-new")), (Some("51"), Some("2"), None));
+    // With their workloads the series go, and there is room again.
+    assert_eq!(metrics.sweep(|_| false), 0);
+    assert!(metrics.sweep(|_| false) > METRIC_TAG_VALUES_MAX);
+    count(&mut cache, &parts, "host-new", &filter);
+    let text = metrics.exposition().unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("istio_requests_total{")).count(), 1);
+    assert!(text.contains("request_host=\"host-new\""));
+}
+
 #[test]
 fn dropped_metrics_and_removed_tags() {
     let (metrics, mut cache) = setup();
     let parts = Parts::new();
     let filter = StatsFilter {
         dropped: vec!["request_bytes".into()],
-        removed_tags: vec![
-            ("requests_total".into(), "request_protocol".into()),
-            ("".into(), "source_app".into()),
-        ],
+        tags: vec![tag("requests_total", "request_protocol", None), tag("", "source_app", None)],
         ..StatsFilter::default()
     };
     cache.request(&parts.record(200), &filter);

@@ -31,6 +31,14 @@ fn flags(flags: &[&str]) -> FilterSpecifier {
     FilterSpecifier::ResponseFlagFilter(accesslog::ResponseFlagFilter { flags })
 }
 
+fn expression(text: &str) -> FilterSpecifier {
+    let config = cel_filter::ExpressionFilter { expression: text.into(), ..Default::default() };
+    FilterSpecifier::ExtensionFilter(accesslog::ExtensionFilter {
+        name: "cel".into(),
+        config_type: Some(accesslog::extension_filter::ConfigType::TypedConfig(pack(&config))),
+    })
+}
+
 #[test]
 fn istios_default_format_is_used_when_none_is_given() {
     for format in [None, text_format("")] {
@@ -45,22 +53,23 @@ fn istios_default_format_is_used_when_none_is_given() {
 #[test]
 fn telemetry_we_lack_is_a_warning() {
     let mut warnings = Warnings::default();
-    let cel = FilterSpecifier::ExtensionFilter(accesslog::ExtensionFilter {
-        name: "cel".into(),
-        ..Default::default()
-    });
+    let cel = expression("request.nope == 1");
+    let empty = accesslog::ExtensionFilter { name: "empty".into(), ..Default::default() };
+    let empty = FilterSpecifier::ExtensionFilter(empty);
     let other = accesslog::AccessLog {
         name: "otel".into(),
         config_type: Some(TypedConfig(pack(&core::Node::default()))),
         ..Default::default()
     };
-    let logs = vec![file(None, Some(cel)), other, file(text_format("%CEL(x)%"), None)];
+    let logs =
+        vec![file(None, Some(cel)), file(None, Some(empty)), other, file(text_format("%CEL(x)%"), None)];
     assert_eq!(loggers(logs, &mut warnings).unwrap().len(), 1);
     let texts: Vec<String> = warnings.into_list().into_iter().map(|warning| warning.text).collect();
     assert_eq!(
         texts,
         [
-            "access logger envoy.access_loggers.file is not honoured: unsupported_log_filter{cel}",
+            "access logger envoy.access_loggers.file is not honoured: unsupported_expression{request.nope == 1: unknown attribute request.nope}",
+            "access logger envoy.access_loggers.file is not honoured: unsupported_log_filter{empty}",
             "access logger otel is not honoured: unsupported_access_log{envoy.config.core.v3.Node}",
             "access log operator %CEL% has no value here and prints as missing",
         ]
@@ -88,12 +97,16 @@ fn filters() {
         let comparison = Some(accesslog::ComparisonFilter { op: op as i32, value });
         FilterSpecifier::StatusCodeFilter(accesslog::StatusCodeFilter { comparison })
     };
-    let translate =
-        |one: FilterSpecifier| filter(accesslog::AccessLogFilter { filter_specifier: Some(one) }, 0).unwrap();
+    let translate = |one: FilterSpecifier| {
+        filter(accesslog::AccessLogFilter { filter_specifier: Some(one) }, 0, &mut Warnings::default())
+            .unwrap()
+    };
     let got = translate(status(accesslog::comparison_filter::Op::Ge));
     assert!(matches!(got, AccessLogFilter::Status { op: Comparison::Ge, value: 400 }), "{got:?}");
     let got = translate(flags(&["NR"]));
     assert!(matches!(&got, AccessLogFilter::ResponseFlags(flags) if flags == &[ResponseFlag::NR]), "{got:?}");
+    let got = translate(expression("response.code >= 400"));
+    assert!(matches!(&got, AccessLogFilter::Expression(_)), "{got:?}");
     // Only flags we never raise: nothing is logged, not everything.
     let got = translate(flags(&["LH"]));
     assert!(matches!(&got, AccessLogFilter::Or(none) if none.is_empty()), "{got:?}");

@@ -115,7 +115,7 @@ fn only_named_metadata_is_shown() {
     let context = encoded(&config(), &[], None);
     let metadata = context.metadata_context.unwrap().filter_metadata;
     assert_eq!(metadata.keys().collect::<Vec<_>>(), ["jwt"]);
-    let told = structure(metadata["jwt"].clone());
+    let told = values::structure(metadata["jwt"].clone());
     assert_eq!(told, known().filters[0].1);
 }
 

@@ -253,6 +253,7 @@ impl Record {
             service: self.service.as_ref(),
             trace_id: self.trace_id.as_deref(),
             hostname: &context.connection.worker.process.hostname,
+            node: &context.connection.worker.process.node,
             metadata: &self.metadata,
             ..RequestRecord::new(self.start)
         };
