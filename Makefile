@@ -6,29 +6,31 @@ BIN           := $(CURDIR)/target/debug
 DENY_VERSION  := 0.20.2
 VERSION       := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 CONFORMANCE   := FAIRWAY_CACHE=$(FAIRWAY_CACHE) $(BIN)/fairway-conformance
+FUZZ_TARGETS  := resources routes authority first_bytes path token
+FUZZ_SECONDS  ?= 300
 GO_FLAGS      := -trimpath -ldflags '-s -w'
 
 export CGO_ENABLED := 0
 
 .PHONY: demo test lint fmt build istiod release clean-mesh test-rust test-go test-mesh replay goldens \
-	conformance conformance-controls conformance-story conformance-if-built conformance-tool cluster cluster-down
+	conformance conformance-controls conformance-story conformance-if-built conformance-tool cluster cluster-down fuzz
 
 demo: build ## Bookinfo behind our ztunnel and waypoint; prints a URL; Ctrl-C removes everything
 	$(BIN)/fairway up examples/bookinfo
 
 build: istiod ## the programs of the local mesh, debug build
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --exclude fairway-fuzz --bins
 
 istiod: ## istiod with its Kubernetes in memory
 	cd local/istiod && go build $(GO_FLAGS) -o $(BIN)/fairway-istiod ./cmd/fairway-istiod
 
 release: istiod ## the proxies as they ship
-	cargo build --locked --release --bins
+	cargo build --locked --release --workspace --exclude fairway-fuzz --bins
 
 test: test-rust test-go replay test-mesh ## everything; the last part runs the README's story on a real mesh
 
 test-rust:
-	cargo test --locked --workspace
+	cargo test --locked --workspace --exclude fairway-fuzz
 
 test-go:
 	cd local/istiod && go test -trimpath ./...
@@ -64,6 +66,14 @@ cluster: build conformance-tool ## a Kubernetes with Istio and our proxies that 
 
 cluster-down: conformance-tool
 	$(CONFORMANCE) down
+
+fuzz: ## each fuzz target for FUZZ_SECONDS; wants nightly Rust and cargo-fuzz: fuzz/README.md
+	cargo run --locked -p fairway-fuzz --example seeds
+	@# No sanitizer: our code is safe Rust and panics are what is looked for. LTO would only make the build slow.
+	for target in $(FUZZ_TARGETS); do \
+	  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  cargo +nightly fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; \
+	done
 
 lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	cargo fmt --all --check

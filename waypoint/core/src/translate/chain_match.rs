@@ -133,13 +133,20 @@ fn ips(
 
 type MatchMap = pb::matcher::matcher_tree::MatchMap;
 
+/// In one order: which of two faults is met first decides between a refused branch and a rejected listener.
+fn sorted(map: &MatchMap) -> Vec<(&String, &pb::matcher::OnMatch)> {
+    let mut entries: Vec<_> = map.map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
+}
+
 fn ports(
     map: &MatchMap,
     on_no_match: Option<ChainMatcher>,
     (depth, refused): Walk<'_>,
 ) -> Result<ChainMatcher> {
     let mut ports = HashMap::with_capacity(map.map.len());
-    for (key, next) in &map.map {
+    for (key, next) in sorted(map) {
         let port: u16 = key.parse().map_err(|_| Problem::invalid(format_args!("bad port {key:?}")))?;
         ports.insert(port, on_match(next, depth, refused).at(key)?);
     }
@@ -153,9 +160,7 @@ fn protocols(
     (depth, refused): Walk<'_>,
 ) -> Result<ChainMatcher> {
     let mut protocols = Vec::new();
-    let mut keys: Vec<_> = map.map.keys().collect();
-    keys.sort_unstable();
-    for key in keys {
+    for (key, next) in sorted(map) {
         let protocol = match key.trim_matches('\'') {
             "http/1.0" => ApplicationProtocol::Http10,
             "http/1.1" => ApplicationProtocol::Http11,
@@ -167,7 +172,7 @@ fn protocols(
                 ));
             }
         };
-        protocols.push((protocol, on_match(&map.map[key], depth, refused).at(key)?));
+        protocols.push((protocol, on_match(next, depth, refused).at(key)?));
     }
     Ok(ChainMatcher::ApplicationProtocol { protocols, on_no_match: on_no_match.map(Box::new) })
 }
@@ -178,7 +183,7 @@ fn authorities(
     (depth, refused): Walk<'_>,
 ) -> Result<ChainMatcher> {
     let mut authorities = HashMap::with_capacity(map.map.len());
-    for (key, next) in &map.map {
+    for (key, next) in sorted(map) {
         authorities.insert(key.as_str().into(), on_match(next, depth, refused).at(key)?);
     }
     Ok(ChainMatcher::ConnectAuthority { authorities, on_no_match: on_no_match.map(Box::new) })

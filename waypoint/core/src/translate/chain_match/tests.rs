@@ -97,6 +97,20 @@ fn a_branch_not_understood_leads_to_a_refusal() {
     );
 }
 
+/// Protobuf maps come in any order: of two faults the same one is told each time.
+#[test]
+fn two_faults_end_the_same_way_each_time() {
+    let nothing = pb::matcher::OnMatch { keep_matching: false, on_match: None };
+    let kept = pb::matcher::OnMatch { keep_matching: true, ..to_chain("a") };
+    let outcome = || {
+        let entries = vec![("1", nothing.clone()), ("2", kept.clone()), ("3", to_chain("a"))];
+        let (result, refused) = translated(&tree_of(&network_inputs::DestinationPortInput {}, map(entries)));
+        format!("{result:?} {}", refused.len())
+    };
+    let first = outcome();
+    assert!((0..50).all(|_| outcome() == first), "{first}");
+}
+
 #[test]
 fn rejections() {
     let port = tree_of(&network_inputs::DestinationPortInput {}, map(vec![("http", to_chain("a"))]));

@@ -26,7 +26,7 @@ impl Default for Protocol {
 pub(super) fn protocol(proto: &mut pb::Cluster, warnings: &mut Warnings) -> Result<Protocol> {
     let mut options: HashMap<String, Any> = std::mem::take(&mut proto.typed_extension_protocol_options);
     let http = options.remove(PROTOCOL_OPTIONS);
-    if let Some(other) = options.into_keys().next() {
+    if let Some(other) = options.into_keys().min() {
         return Err(Problem::unsupported("unsupported_protocol", other));
     }
     let pool = PoolSettings {

@@ -6,7 +6,7 @@ use super::super::{ext_authz, ignored, matcher, rate_limit, values, wire};
 use crate::model::ext_authz::ExtAuthzPerRoute;
 use crate::model::rate_limit::LocalRateLimit;
 use crate::model::route::{Cors, Fault, FaultAbort, Fraction};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl PerFilter {
 
 pub(super) fn configs(configs: &mut HashMap<String, Any>, warnings: &mut Warnings) -> Result<PerFilter> {
     let mut found = PerFilter::default();
-    for (name, any) in configs.drain() {
+    // In one order, so that the same configuration always fails the same way.
+    for (name, any) in std::mem::take(configs).into_iter().collect::<BTreeMap<_, _>>() {
         match (name.as_str(), wire::type_name(&any)) {
             (_, "envoy.extensions.filters.http.fault.v3.HTTPFault") => {
                 found.fault = Some(Arc::new(fault(wire::unpack(&any, warnings)?).at(&name)?));
