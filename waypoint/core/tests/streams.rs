@@ -4,6 +4,10 @@
 //! `render.StepMarker` begins a step of the scenario.
 #![allow(clippy::unwrap_used)] // the functions the tests share panic as the tests would
 
+#[path = "streams/decide.rs"]
+mod decide;
+#[path = "streams/decisions.rs"]
+mod decisions;
 #[path = "streams/describe.rs"]
 mod describe;
 #[path = "streams/recorded.rs"]

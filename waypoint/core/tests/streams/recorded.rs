@@ -31,9 +31,7 @@ impl Stream {
         let mut left = Vec::new();
         while !bytes.is_empty() {
             let response = DeltaDiscoveryResponse::decode_length_delimited(&mut bytes).unwrap();
-            if !response.type_url.ends_with("render.StepMarker") {
-                left.push(response);
-            }
+            left.push(response);
         }
         assert!(!left.is_empty(), "{name} holds no responses");
         left.reverse();
@@ -42,6 +40,9 @@ impl Stream {
 
     pub(crate) fn next_response(&mut self) -> Option<(DeltaDiscoveryResponse, Applied)> {
         let response = self.left.pop()?;
+        if is_marker(&response) {
+            return self.next_response();
+        }
         let applied = self.store.apply(&Update::of(&response), Duration::ZERO);
         Some((response, applied))
     }
@@ -56,8 +57,22 @@ impl Stream {
         panic!("no response of {kind}");
     }
 
+    /// Everything before the marker that ends this step, counted from 1.
+    pub(crate) fn played_to(mut self, step: usize) -> Arc<Snapshot> {
+        let mut markers = self.left.iter().enumerate().rev().filter(|(_, response)| is_marker(response));
+        // The stream begins with the marker of its first step.
+        let end =
+            markers.nth(step).map(|(index, _)| index).unwrap_or_else(|| panic!("there is no step {step}"));
+        self.left.drain(..=end);
+        self.played_out()
+    }
+
     pub(crate) fn played_out(mut self) -> Arc<Snapshot> {
         while self.next_response().is_some() {}
         self.store.snapshot()
     }
+}
+
+fn is_marker(response: &DeltaDiscoveryResponse) -> bool {
+    response.type_url.ends_with("render.StepMarker")
 }
