@@ -94,6 +94,12 @@ impl Sandbox {
         for name in ["hosts", "resolv.conf", "hostname"] {
             tree.bind(&Path::new("/etc").join(name), &self.dir.join(name), true);
         }
+        // A checkout below /tmp, or programs below /run as on NixOS.
+        let path =
+            container.env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, path)| path);
+        for folder in std::env::split_paths(path).filter(|folder| folder.is_dir()) {
+            tree.uncover(&folder);
+        }
         for mount in &container.mounts {
             let source =
                 source_of(mount, &volume).map_err(SandboxError::new(format!("volume {}", mount.volume)))?;

@@ -11,6 +11,12 @@ use std::path::{Component, Path, PathBuf};
 /// Links followed in one path. Linux: 40.
 const LINKS_MAX: usize = 40;
 
+/// On the way to a mount point in a folder that has nothing of the machine's.
+const FOLDER: Kind = Kind::Empty { mode: 0o755 };
+
+/// A container has its own of these.
+const OWN: [&str; 3] = ["/run", "/tmp", "/var/run"];
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) kind: Kind,
@@ -54,6 +60,13 @@ impl Tree {
         tree
     }
 
+    /// Shows a folder of the machine's although one of the container's own places would hide it.
+    pub(super) fn uncover(&mut self, folder: &Path) {
+        if OWN.iter().any(|own| folder.starts_with(own)) {
+            self.bind(folder, folder, false);
+        }
+    }
+
     pub(super) fn bind(&mut self, at: &Path, source: &Path, writable: bool) {
         let at = self.resolve(at);
         self.put(&at, Kind::Bind { source: source.to_owned(), writable });
@@ -63,7 +76,8 @@ impl Tree {
         let mut node = &mut self.root;
         for part in at.components() {
             if let Component::Normal(name) = part {
-                node = node.children.entry(name.to_owned()).or_insert_with(|| Node::new(Kind::Mirror));
+                let way = if matches!(node.kind, Kind::Empty { .. }) { FOLDER } else { Kind::Mirror };
+                node = node.children.entry(name.to_owned()).or_insert_with(|| Node::new(way));
             }
         }
         node.kind = kind; // children stay: a volume may be mounted in a volume, in any order

@@ -65,3 +65,14 @@ fn every_container_has_its_own_run_and_tmp() {
     assert_eq!(at(&tree, "/var/run").unwrap().kind, Kind::Link("/run".into()));
     assert_eq!(at(&tree, "/var").unwrap().kind, Kind::Mirror);
 }
+
+#[test]
+fn a_checkout_in_tmp_shows_its_programs_and_nothing_else() {
+    let mut tree = Tree::new(|_| None);
+    tree.uncover(Path::new("/tmp/checkout/target/debug"));
+    tree.uncover(Path::new("/home/me/checkout/target/debug"));
+    let shown = at(&tree, "/tmp/checkout/target/debug").map(|n| &n.kind);
+    assert_eq!(shown, Some(&Kind::Bind { source: "/tmp/checkout/target/debug".into(), writable: false }));
+    assert_eq!(at(&tree, "/tmp/checkout").unwrap().kind, Kind::Empty { mode: 0o755 });
+    assert!(at(&tree, "/home").is_none(), "the machine's own folders are there anyway");
+}
