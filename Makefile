@@ -51,8 +51,8 @@ conformance: build conformance-tool ## the official Gateway API suite's mesh par
 conformance-controls: build conformance-tool ## negative controls: each makes the suite fail, or the suite proves nothing
 	$(CONFORMANCE) run controls
 
-conformance-story: build conformance-tool ## Istio's Bookinfo enrolled, routed, guarded and released; what passes between the nodes
-	$(CONFORMANCE) run story crossing
+conformance-story: build conformance-tool ## Istio's Bookinfo enrolled, routed and released; what passes between the nodes; the life of pods
+	$(CONFORMANCE) run story crossing pods
 
 conformance-if-built: build conformance-tool ## the mesh part if its programs are cached or built in CONFORMANCE_BUDGET seconds; says so if not
 	FAIRWAY_CACHE=$(FAIRWAY_CACHE) conformance/if-built
@@ -83,7 +83,7 @@ lint: $(FAIRWAY_CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 	cd local/istiod && go vet -trimpath ./...
 	cd conformance && go vet -trimpath ./...
 	bash -n examples/bookinfo/check.sh examples/bookinfo/check-lib.sh .ci/run conformance/replay/run conformance/goldens/record \
-		conformance/if-built conformance/suites/story.sh
+		conformance/if-built conformance/suites/check.sh conformance/suites/story.sh conformance/suites/pods.sh
 
 fmt:
 	cargo fmt --all

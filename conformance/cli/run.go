@@ -24,7 +24,7 @@ import (
 const strict = 20
 
 // parts of a run, in the order they make sense in.
-var parts = []string{"mesh", "known", "controls", "story", "crossing"}
+var parts = []string{"mesh", "known", "controls", "story", "crossing", "pods"}
 
 // suiteRun is what `run` knows.
 type suiteRun struct {
@@ -37,7 +37,7 @@ type suiteRun struct {
 
 func (s *settings) runCommand() *cobra.Command {
 	r := suiteRun{}
-	c := &cobra.Command{Use: "run part...", Short: "Run suites: mesh, known, controls, story, crossing; on the running cluster or on one of their own",
+	c := &cobra.Command{Use: "run part...", Short: "Run suites: mesh, known, controls, story, crossing, pods; on the running cluster or on one of their own",
 		ValidArgs: parts, Args: cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs)}
 	proxies := proxyFlags(c)
 	c.Flags().StringVar(&r.reports, "reports", "", "folder to copy reports to")
@@ -88,6 +88,7 @@ func (r *suiteRun) all(ctx context.Context, wanted []string) (problems []string,
 		}
 		found, err := map[string]func(context.Context) ([]string, error){
 			"mesh": r.mesh, "known": r.known, "controls": r.controls, "story": r.story,
+			"pods":     func(ctx context.Context) ([]string, error) { return r.script(ctx, "pods.sh") },
 			"crossing": func(ctx context.Context) ([]string, error) { return crossing.Run(ctx, r.cluster) },
 		}[part](ctx)
 		if err != nil {
@@ -170,13 +171,18 @@ func (r *suiteRun) story(ctx context.Context) ([]string, error) {
 	if err := r.cluster.DeploySample(); err != nil {
 		return nil, err
 	}
-	cmd, err := r.cluster.Script(ctx, "bash", filepath.Join(r.source, "suites", "story.sh"))
+	return r.script(ctx, "story.sh")
+}
+
+// script runs a suite that is a script in the first node.
+func (r *suiteRun) script(ctx context.Context, name string) ([]string, error) {
+	cmd, err := r.cluster.Script(ctx, "bash", filepath.Join(r.source, "suites", name))
 	if err != nil {
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return []string{"story: " + err.Error()}, nil
+		return []string{name + ": " + err.Error()}, nil
 	}
 	return nil, nil
 }

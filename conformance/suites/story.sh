@@ -2,16 +2,8 @@
 # Istio's Bookinfo as articles about ambient mode tell it: enrol, look, waypoint, 90/10, an L7 policy, and back out.
 # Run by `fairway-conformance run story`, inside the first node: KUBECONFIG, kubectl, istioctl and Istio's samples in $SAMPLES are there.
 set -euo pipefail
-failed=0 seen=$(mktemp)
-say() { printf '%s\n' "$*"; }
-check() { # WHAT COMMAND...: polls, because istiod, istio-cni and the proxies hear of things one after the other
-  local what=$1 begin=$SECONDS; shift
-  until "$@" >/dev/null 2>&1; do
-    if ((SECONDS - begin > 60)); then say "FAIL $what"; failed=1; return; fi
-    sleep 0.5
-  done
-  say "ok   $what ($((SECONDS - begin)) s)"
-}
+source "$(dirname "$0")/check.sh"
+seen=$(mktemp)
 get() { kubectl exec -n bookinfo deploy/curl -- curl -s -m 5 "$@"; }
 status_is() { local want=$1; shift; [ "$(get -o /dev/null -w '%{http_code}' "$@")" = "$want" ]; }
 page_has() { get productpage:9080/productpage | grep -q "$1"; }

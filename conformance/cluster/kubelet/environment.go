@@ -110,6 +110,9 @@ func (p *pod) valueFrom(c *v1.Container, f *v1.EnvVarSource) (value string, foun
 // field is the downward API.
 func (p *pod) field(path string) string {
 	a := p.api
+	p.mu.Lock()
+	labels, notes := p.labels, p.notes
+	p.mu.Unlock()
 	switch path {
 	case "metadata.name":
 		return a.Name
@@ -126,17 +129,17 @@ func (p *pod) field(path string) string {
 	case "status.hostIP", "status.hostIPs":
 		return p.k.node.IP
 	case "metadata.labels":
-		return quoted(a.Labels)
+		return quoted(labels)
 	case "metadata.annotations":
-		return quoted(a.Annotations)
+		return quoted(notes)
 	}
 	if what, key, ok := strings.Cut(path, "['"); ok {
 		key = strings.TrimSuffix(key, "']")
 		switch what {
 		case "metadata.labels":
-			return a.Labels[key]
+			return labels[key]
 		case "metadata.annotations":
-			return a.Annotations[key]
+			return notes[key]
 		}
 	}
 	return ""

@@ -23,10 +23,15 @@ import (
 // command prepares a program to run inside the container.
 func (c *container) command(ctx context.Context, argv []string) (*exec.Cmd, error) {
 	c.p.mu.Lock()
-	pid := c.pid
+	pid, entered := c.pid, c.entered
 	c.p.mu.Unlock()
 	if pid == 0 {
 		return nil, fmt.Errorf("container %s is not running", c.c.Name)
+	}
+	select {
+	case <-entered:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	k := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-n", "-m", "-u", "-r", "-w", "--"}, argv...)...)
 	k.Env = c.spec.Env
@@ -48,9 +53,9 @@ func (s streams) ExecInContainer(ctx context.Context, _, _, container string, ar
 		return err
 	}
 	if tty {
-		err = onTerminal(k, in, out, resize)
+		err = c.onTerminal(k, in, out, resize)
 	} else {
-		err = onPipes(k, in, out, errs)
+		err = c.onPipes(k, in, out, errs)
 	}
 	var x *exec.ExitError
 	if errors.As(err, &x) {
@@ -59,8 +64,13 @@ func (s streams) ExecInContainer(ctx context.Context, _, _, container string, ar
 	return err
 }
 
-// onPipes runs k. Its input is a pipe of our own: Run must not wait for the client to close its end.
-func onPipes(k *exec.Cmd, in io.Reader, out, errs io.Writer) error {
+// adopt puts a program that was started inside among the container's processes, so that it ends with them.
+func (c *container) adopt(k *exec.Cmd) {
+	_ = os.WriteFile(c.spec.Cgroup+"/cgroup.procs", []byte(strconv.Itoa(k.Process.Pid)), 0o644) // it may have ended
+}
+
+// onPipes runs k. Its input is a pipe of our own: Wait must not wait for the client to close its end.
+func (c *container) onPipes(k *exec.Cmd, in io.Reader, out, errs io.Writer) error {
 	k.Stdout, k.Stderr = out, errs
 	if in != nil {
 		w, err := k.StdinPipe()
@@ -69,11 +79,15 @@ func onPipes(k *exec.Cmd, in io.Reader, out, errs io.Writer) error {
 		}
 		go func() { _, _ = io.Copy(w, in); w.Close() }()
 	}
-	return k.Run()
+	if err := k.Start(); err != nil {
+		return err
+	}
+	c.adopt(k)
+	return k.Wait()
 }
 
 // onTerminal runs k on a new pseudo-terminal.
-func onTerminal(k *exec.Cmd, in io.Reader, out io.Writer, resize <-chan remotecommand.TerminalSize) error {
+func (c *container) onTerminal(k *exec.Cmd, in io.Reader, out io.Writer, resize <-chan remotecommand.TerminalSize) error {
 	master, slave, err := openTerminal()
 	if err != nil {
 		return err
@@ -87,6 +101,7 @@ func onTerminal(k *exec.Cmd, in io.Reader, out io.Writer, resize <-chan remoteco
 	if err != nil {
 		return err
 	}
+	c.adopt(k)
 	go func() {
 		for z := range resize {
 			_ = unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: z.Height, Col: z.Width})

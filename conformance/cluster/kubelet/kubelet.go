@@ -8,6 +8,9 @@ package kubelet
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
@@ -21,6 +24,7 @@ import (
 
 	"fairway.dev/conformance/cluster/apiserver"
 	"fairway.dev/conformance/cluster/layout"
+	"fairway.dev/conformance/cluster/node"
 )
 
 // Kubelet is the agent of one node.
@@ -45,6 +49,9 @@ func Run(ctx context.Context, l layout.Layout, n layout.Node) error {
 	if _, err := k.images.read(); err != nil {
 		return err
 	}
+	if err := k.clear(); err != nil {
+		return err
+	}
 	client, err := apiserver.Client(l, "node")
 	if err != nil {
 		return err
@@ -58,6 +65,16 @@ func Run(ctx context.Context, l layout.Layout, n layout.Node) error {
 	}
 	go k.sampleLogs()
 	return k.serve()
+}
+
+// clear removes what an agent before this one left: its pods' processes ended with it, and all of them are started anew.
+func (k *Kubelet) clear() error {
+	node.ClearPodNets()
+	left, err := filepath.Glob(k.l.OfNode(k.node, "pods", "*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 // watch starts the caches; this node's pods last: starting one looks into the other caches.
@@ -84,7 +101,8 @@ func (k *Kubelet) watch(ctx context.Context) error {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", k.node.Name).String()
 	}))
 	err := apiserver.Follow(mine.Core().V1().Pods().Informer(), func(o any) { k.podChanged(ctx, o.(*v1.Pod)) }, func(o any) {
-		if p := k.byUID(o.(*v1.Pod).UID); p != nil {
+		if p := k.byUID(o.(*v1.Pod).UID); p != nil { // by force: without waiting for us
+			p.shorten(0)
 			go p.end()
 		}
 	})

@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -13,11 +14,12 @@ import (
 	"time"
 )
 
-// logFile is a container's output. The container writes straight into the file; when what was written is sampled from the side, so
-// that sinceTime costs the container nothing. Its resolution is the sampling interval.
+// logFile is the output of one life of a container. The container writes straight into the file; when what was written is sampled from
+// the side, so that times cost the container nothing. Their resolution is the sampling interval.
 type logFile struct {
-	path string
 	f    *os.File
+	over chan struct{} // closed when nobody writes any more
+	end  sync.Once
 	mu   sync.Mutex
 	at   []mark
 }
@@ -31,14 +33,15 @@ type mark struct {
 const sampleEvery = 100 * time.Millisecond
 
 func openLog(path string) (*logFile, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o666)
 	if err != nil {
 		return nil, err
 	}
-	return &logFile{path: path, f: f}, nil
+	return &logFile{f: f, over: make(chan struct{})}, nil
 }
 
-func (l *logFile) close() { l.f.Close() }
+// ended says that nobody writes any more.
+func (l *logFile) ended() { l.end.Do(func() { close(l.over) }) }
 
 func (l *logFile) sample(now time.Time) {
 	st, err := l.f.Stat()
@@ -63,6 +66,17 @@ func (l *logFile) since(t time.Time) int64 {
 	return l.at[i-1].n
 }
 
+// written is when the byte at an offset was seen first; what no sample has seen yet was written since the last one.
+func (l *logFile) written(offset int64, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := sort.Search(len(l.at), func(i int) bool { return l.at[i].n > offset })
+	if i == len(l.at) {
+		return now
+	}
+	return l.at[i].t
+}
+
 func (k *Kubelet) sampleLogs() {
 	for now := range time.Tick(sampleEvery) {
 		k.mu.Lock()
@@ -70,7 +84,9 @@ func (k *Kubelet) sampleLogs() {
 		for _, p := range k.pods {
 			p.mu.Lock()
 			for _, c := range p.containers {
-				all = append(all, c.log)
+				if c.log != nil {
+					all = append(all, c.log)
+				}
 			}
 			p.mu.Unlock()
 		}
@@ -81,24 +97,23 @@ func (k *Kubelet) sampleLogs() {
 	}
 }
 
-// serve answers a log request as the kubelet does (without timestamps).
+// serve answers a log request as the kubelet does.
 func (l *logFile) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f, err := os.Open(l.path)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
-	}
-	defer f.Close()
 	from := l.start(q)
-	b, err := io.ReadAll(io.NewSectionReader(f, from, 1<<40))
+	b, err := io.ReadAll(io.NewSectionReader(l.f, from, 1<<40))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_, _ = w.Write(cut(b, q))
+	end := from + int64(len(b))
+	b = tail(b, q)
+	out := &lineWriter{w: w, log: l, at: end - int64(len(b)), stamps: q.Get("timestamps") == "true", left: limit(q)}
+	if _, err := out.Write(b); err != nil {
+		return
+	}
 	if q.Get("follow") == "true" {
-		follower(ctx, w, r, f, from+int64(len(b)))
+		l.follow(ctx, out, r.Context(), end)
 	}
 }
 
@@ -112,34 +127,78 @@ func (l *logFile) start(q url.Values) (from int64) {
 	return from
 }
 
-// cut keeps the last lines and the first bytes that were asked for.
-func cut(b []byte, q url.Values) []byte {
-	if n, err := strconv.Atoi(q.Get("tailLines")); err == nil && n >= 0 {
-		if lines := strings.SplitAfter(string(b), "\n"); len(lines) > n+1 {
-			b = []byte(strings.Join(lines[len(lines)-n-1:], ""))
-		}
+// tail keeps the last lines that were asked for.
+func tail(b []byte, q url.Values) []byte {
+	n, err := strconv.Atoi(q.Get("tailLines"))
+	if err != nil || n < 0 {
+		return b
 	}
-	if n, err := strconv.Atoi(q.Get("limitBytes")); err == nil && n >= 0 && n < len(b) {
-		b = b[:n]
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	if len(lines[len(lines)-1]) == 0 { // after a line's end there is no line
+		lines = lines[:len(lines)-1]
 	}
-	return b
+	return bytes.Join(lines[max(0, len(lines)-n):], nil)
 }
 
-func follower(ctx context.Context, w http.ResponseWriter, r *http.Request, f *os.File, end int64) {
-	flush := http.NewResponseController(w)
-	for {
-		_ = flush.Flush()
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.Context().Done():
-			return
-		case <-time.After(sampleEvery):
-		}
-		n, err := io.Copy(w, io.NewSectionReader(f, end, 1<<40))
-		if err != nil {
+// limit is how many bytes were asked for; -1: all.
+func limit(q url.Values) int {
+	n, err := strconv.Atoi(q.Get("limitBytes"))
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// follow writes what comes, until the container's life, the pod or the request ends.
+func (l *logFile) follow(ctx context.Context, out *lineWriter, request context.Context, end int64) {
+	flush := http.NewResponseController(out.w)
+	for last := false; ; {
+		n, err := io.Copy(out, io.NewSectionReader(l.f, end, 1<<40))
+		if err != nil || last || flush.Flush() != nil {
 			return
 		}
 		end += n
+		select {
+		case <-ctx.Done():
+			return
+		case <-request.Done():
+			return
+		case <-l.over:
+			last = true
+		case <-time.After(sampleEvery):
+		}
 	}
+}
+
+// lineWriter writes a log's bytes, up to a limit, and before each line when it was written, if wanted.
+type lineWriter struct {
+	w      http.ResponseWriter
+	log    *logFile
+	at     int64 // offset of the next byte in the file
+	inside bool  // within a line
+	stamps bool
+	left   int // bytes that may be written; -1: any number
+}
+
+func (o *lineWriter) Write(b []byte) (int, error) {
+	now := time.Now()
+	for line := range strings.Lines(string(b)) {
+		stamp := ""
+		if o.stamps && !o.inside {
+			stamp = o.log.written(o.at, now).UTC().Format(time.RFC3339Nano) + " "
+		}
+		o.at, o.inside = o.at+int64(len(line)), !strings.HasSuffix(line, "\n")
+		text := stamp + line
+		if o.left >= 0 {
+			text = text[:min(len(text), o.left)]
+			o.left -= len(text)
+		}
+		if _, err := io.WriteString(o.w, text); err != nil {
+			return 0, err
+		}
+	}
+	if o.left == 0 {
+		return len(b), io.ErrShortWrite
+	}
+	return len(b), nil
 }

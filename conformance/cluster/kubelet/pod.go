@@ -3,22 +3,14 @@ package kubelet
 import (
 	"context"
 	"log"
-	"os"
-	"path/filepath"
+	"maps"
 	"sync"
-	"syscall"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairway.dev/conformance/cluster/node"
-)
-
-// How long pods have to end, whatever they ask for, and how long ztunnel has to let go of a namespace before it is removed.
-const (
-	maxGrace   = 30 * time.Second
-	letGoGrace = 200 * time.Millisecond
 )
 
 // pod is one running pod.
@@ -40,12 +32,18 @@ type pod struct {
 	volumes    map[string]string // name -> path
 	containers []*container      // init containers first
 	initEnd    bool              // init containers are through
-	grace      *int64
+	grace      *int64            // seconds, of a deleted pod
+	killer     *time.Timer       // runs out with the grace
+	labels     map[string]string // as of now
+	notes      map[string]string // annotations, as of now
 	last       v1.PodStatus
+
+	volumeMu sync.Mutex // one volume is brought up to date at a time
 }
 
 func newPod(k *Kubelet, a *v1.Pod) *pod {
-	p := &pod{k: k, api: a.DeepCopy(), dir: k.l.OfNode(k.node, "pods", string(a.UID)), begin: metav1.Now(), kick: make(chan struct{}, 1)}
+	p := &pod{k: k, api: a.DeepCopy(), dir: k.l.OfNode(k.node, "pods", string(a.UID)), begin: metav1.Now(), kick: make(chan struct{}, 1),
+		labels: a.Labels, notes: a.Annotations}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -69,9 +67,21 @@ func (p *pod) changed() {
 
 // updated takes over what may change in a running pod.
 func (p *pod) updated(a *v1.Pod) {
+	if s := a.DeletionGracePeriodSeconds; s != nil {
+		p.shorten(*s)
+	}
 	p.mu.Lock()
-	p.grace = a.DeletionGracePeriodSeconds
+	same := maps.Equal(p.labels, a.Labels) && maps.Equal(p.notes, a.Annotations)
+	p.labels, p.notes = a.Labels, a.Annotations
 	p.mu.Unlock()
+	if same {
+		return
+	}
+	for _, v := range p.api.Spec.Volumes {
+		if showsFields(v) {
+			go p.refresh(v)
+		}
+	}
 }
 
 func (p *pod) setTrouble(err error) {
@@ -144,7 +154,7 @@ func (p *pod) startContainer(c *container) bool {
 		case <-p.ctx.Done():
 			return false
 		}
-		return p.locked(func() bool { return c.code == 0 })
+		return p.locked(func() bool { return c.last.code == 0 })
 	}
 	return true
 }
@@ -182,61 +192,4 @@ func (p *pod) connect() error {
 		n.Down()
 	}
 	return nil
-}
-
-// end stops and removes the pod.
-func (p *pod) end() {
-	p.mu.Lock()
-	if p.ending {
-		p.mu.Unlock()
-		return
-	}
-	p.ending = true
-	grace := maxGrace
-	if p.grace != nil {
-		grace = min(grace, time.Duration(*p.grace)*time.Second)
-	}
-	containers, pn := p.containers, p.net
-	p.mu.Unlock()
-	p.cancel()
-	stopAll(p, containers, grace)
-	p.k.forget(context.Background(), p.api)
-	if pn != nil {
-		time.Sleep(letGoGrace)
-		pn.Down()
-	}
-	for _, c := range containers {
-		c.log.close()
-		_ = os.Remove(c.spec.Cgroup)
-		_ = os.Remove(filepath.Dir(c.spec.Cgroup))
-	}
-	_ = os.RemoveAll(p.dir)
-	p.k.mu.Lock()
-	delete(p.k.pods, p.api.UID)
-	p.k.mu.Unlock()
-}
-
-func stopAll(p *pod, containers []*container, grace time.Duration) {
-	alive := func() bool {
-		return p.locked(func() bool {
-			for _, c := range containers {
-				if c.pid > 0 {
-					return true
-				}
-			}
-			return false
-		})
-	}
-	for _, c := range containers {
-		c.signal(syscall.SIGTERM)
-	}
-	for t := time.Now(); alive() && time.Since(t) < grace; {
-		time.Sleep(20 * time.Millisecond)
-	}
-	for alive() {
-		for _, c := range containers {
-			c.signal(syscall.SIGKILL)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

@@ -91,11 +91,7 @@ func (p *pod) prepareContainer(c v1.Container, index int, host string) (*contain
 	for name, value := range env {
 		s.Env = append(s.Env, name+"="+value)
 	}
-	log, err := openLog(p.dir + "/" + c.Name + ".log")
-	if err != nil {
-		return nil, err
-	}
-	return &container{p: p, c: c, im: im, init: index < len(p.api.Spec.InitContainers), log: log, spec: s}, nil
+	return &container{p: p, c: c, im: im, init: index < len(p.api.Spec.InitContainers), spec: s}, nil
 }
 
 // argvOf joins what the table, the image and the pod say.

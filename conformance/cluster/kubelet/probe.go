@@ -2,29 +2,101 @@ package kubelet
 
 import (
 	"context"
-	"crypto/tls"
-	"net"
-	"net/http"
-	"strconv"
-	"syscall"
+	"log"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health/grpc_health_v1"
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// How often a container that is not ready yet is asked. A kubelet waits for the pod's own period; a suite that waits is impatient.
+// How often a container that is not up or not ready yet is asked. A kubelet waits for the pod's own period; a suite that waits is
+// impatient. Failures still count once a period only.
 const eager = 150 * time.Millisecond
 
-// probes follow a container's startup, readiness and liveness probes through one life of its process.
+// series is one probe's answers through one life of the container's process.
+type series struct {
+	probe     *v1.Probe
+	next      time.Time // when an answer counts again
+	good, bad int32     // in a row
+}
+
+func (s *series) hear(good bool, now time.Time) {
+	counts := !now.Before(s.next)
+	if counts {
+		s.next = now.Add(max(1, time.Duration(s.probe.PeriodSeconds)) * time.Second)
+	}
+	switch {
+	case !good && counts:
+		s.good, s.bad = 0, s.bad+1
+	case !good:
+		s.good = 0
+	case counts || s.good == 0:
+		s.good, s.bad = s.good+1, 0
+	}
+}
+
+func (s *series) passed() bool { return s.good >= max(1, s.probe.SuccessThreshold) }
+func (s *series) failed() bool { return s.bad >= max(1, s.probe.FailureThreshold) }
+
+// begun is false during the probe's initial delay.
+func (s *series) begun(age time.Duration) bool {
+	return age >= time.Duration(s.probe.InitialDelaySeconds)*time.Second
+}
+
+// probes are a container's startup, readiness and liveness probes through one life of its process.
 type probes struct {
-	startup, readiness, liveness *v1.Probe
+	startup, readiness, liveness series
 	up, ready                    bool
-	notReady, notAlive           int32 // failures in a row
-	nextReady, nextLive          time.Time
+}
+
+func probesOf(c *v1.Container) probes {
+	return probes{startup: series{probe: c.StartupProbe}, readiness: series{probe: c.ReadinessProbe}, liveness: series{probe: c.LivenessProbe}}
+}
+
+// look asks whatever is due of a process that has run for `age`. Not nil: the probe that has failed for good.
+func (b *probes) look(ask func(*v1.Probe) bool, now time.Time, age time.Duration) (fatal *v1.Probe) {
+	if !b.up {
+		if fatal = b.lookUp(ask, now, age); !b.up {
+			return fatal
+		}
+	}
+	b.lookReady(ask, now, age)
+	live := &b.liveness
+	if live.probe == nil || !live.begun(age) || now.Before(live.next) {
+		return nil
+	}
+	if live.hear(ask(live.probe), now); live.failed() {
+		return live.probe
+	}
+	return nil
+}
+
+func (b *probes) lookUp(ask func(*v1.Probe) bool, now time.Time, age time.Duration) (fatal *v1.Probe) {
+	s := &b.startup
+	if s.probe == nil {
+		b.up = true
+		return nil
+	}
+	if !s.begun(age) {
+		return nil
+	}
+	s.hear(ask(s.probe), now)
+	if b.up = s.passed(); s.failed() {
+		return s.probe
+	}
+	return nil
+}
+
+func (b *probes) lookReady(ask func(*v1.Probe) bool, now time.Time, age time.Duration) {
+	s := &b.readiness
+	if s.probe == nil {
+		b.ready = true
+		return
+	}
+	if !s.begun(age) || b.ready && now.Before(s.next) {
+		return
+	}
+	s.hear(ask(s.probe), now)
+	b.ready = b.ready && !s.failed() || s.passed()
 }
 
 // probe runs as long as the pod does.
@@ -32,24 +104,25 @@ func (c *container) probe() {
 	if c.init && !c.sidecar() {
 		return
 	}
-	fresh := probes{startup: c.c.StartupProbe, readiness: c.c.ReadinessProbe, liveness: c.c.LivenessProbe}
+	fresh := probesOf(&c.c)
 	if c.im.Stub {
 		fresh = probes{}
 	}
 	now, of := fresh, 0
 	for c.p.sleep(eager) {
 		c.p.mu.Lock()
-		pid, age := c.pid, time.Since(c.since.Time)
+		pid, age, started := c.pid, time.Since(c.since.Time), c.started
 		c.p.mu.Unlock()
 		if pid != of {
 			now, of = fresh, pid
 		}
-		if pid == 0 || age < eager {
+		if pid == 0 || !started {
 			continue
 		}
 		before := now
-		if !now.look(c.ask, time.Now(), age) {
-			c.signal(syscall.SIGKILL)
+		if fatal := now.look(c.ask, time.Now(), age); fatal != nil {
+			c.failProbe(fatal)
+			continue
 		}
 		if now.up == before.up && now.ready == before.ready {
 			continue
@@ -63,125 +136,14 @@ func (c *container) probe() {
 	}
 }
 
-// look asks whatever is due; false: the liveness probe has failed for good.
-func (b *probes) look(ask func(*v1.Probe) bool, now time.Time, age time.Duration) (alive bool) {
-	if !b.up {
-		b.up = b.startup == nil || ask(b.startup)
+// failProbe ends the process, which its supervisor starts again.
+func (c *container) failProbe(b *v1.Probe) {
+	log.Printf("%s/%s: a probe has failed %d times, ending it", c.p, c.c.Name, b.FailureThreshold)
+	grace := c.p.graceOfSpec()
+	if b.TerminationGracePeriodSeconds != nil {
+		grace = time.Duration(*b.TerminationGracePeriodSeconds) * time.Second
 	}
-	if !b.up {
-		return true
-	}
-	if !b.ready || now.After(b.nextReady) {
-		if b.readiness == nil || ask(b.readiness) {
-			b.ready, b.notReady = true, 0
-		} else if b.notReady++; b.notReady >= max(1, b.readiness.FailureThreshold) {
-			b.ready = false
-		}
-		b.nextReady = now.Add(period(b.readiness))
-	}
-	if b.liveness == nil || !now.After(b.nextLive) || age <= time.Duration(b.liveness.InitialDelaySeconds)*time.Second {
-		return true
-	}
-	b.nextLive = now.Add(period(b.liveness))
-	if ask(b.liveness) {
-		b.notAlive = 0
-		return true
-	}
-	b.notAlive++
-	return b.notAlive < max(1, b.liveness.FailureThreshold)
-}
-
-func period(b *v1.Probe) time.Duration {
-	if b == nil {
-		return time.Hour
-	}
-	return max(1, time.Duration(b.PeriodSeconds)) * time.Second
-}
-
-// port resolves a probe's port, which may be the name of one of the container's.
-func (c *container) port(v intstr.IntOrString) string {
-	if v.Type == intstr.Int {
-		return strconv.Itoa(v.IntValue())
-	}
-	for _, q := range c.c.Ports {
-		if q.Name == v.StrVal {
-			return strconv.Itoa(int(q.ContainerPort))
-		}
-	}
-	return v.StrVal
-}
-
-// ask runs one probe.
-func (c *container) ask(b *v1.Probe) bool {
-	ctx, cancel := context.WithTimeout(c.p.ctx, max(1, time.Duration(b.TimeoutSeconds))*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	switch {
-	case b.HTTPGet != nil:
-		return c.askHTTP(ctx, b.HTTPGet)
-	case b.TCPSocket != nil:
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(c.p.ip, c.port(b.TCPSocket.Port)))
-		if err != nil {
-			return false
-		}
-		conn.Close()
-		return true
-	case b.GRPC != nil:
-		return askGRPC(ctx, net.JoinHostPort(c.p.ip, strconv.Itoa(int(b.GRPC.Port))), b.GRPC.Service)
-	case b.Exec != nil:
-		cmd, err := c.command(ctx, b.Exec.Command)
-		return err == nil && cmd.Run() == nil
-	}
-	return true
-}
-
-// probeClient takes any certificate and follows no redirect, as a kubelet does.
-var probeClient = http.Client{
-	Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
-	CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	},
-}
-
-func (c *container) askHTTP(ctx context.Context, get *v1.HTTPGetAction) bool {
-	scheme, host, path := "http", c.p.ip, get.Path
-	if get.Scheme == v1.URISchemeHTTPS {
-		scheme = "https"
-	}
-	if get.Host != "" {
-		host = get.Host
-	}
-	if path == "" || path[0] != '/' {
-		path = "/" + path
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort(host, c.port(get.Port))+path, nil)
-	if err != nil {
-		return false
-	}
-	r.Header.Set("User-Agent", "kube-probe/fairway")
-	for _, h := range get.HTTPHeaders {
-		if r.Header.Set(h.Name, h.Value); h.Name == "Host" {
-			r.Host = h.Value
-		}
-	}
-	a, err := probeClient.Do(r)
-	if err != nil {
-		return false
-	}
-	a.Body.Close()
-	return a.StatusCode >= 200 && a.StatusCode < 400
-}
-
-// askGRPC asks the health service of the gRPC health checking protocol.
-func askGRPC(ctx context.Context, address string, service *string) bool {
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	q := &grpc_health_v1.HealthCheckRequest{}
-	if service != nil {
-		q.Service = *service
-	}
-	a, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, q)
-	return err == nil && a.Status == grpc_health_v1.HealthCheckResponse_SERVING
+	c.stop(ctx)
 }

@@ -13,44 +13,71 @@ type answers map[*v1.Probe]bool
 func (a answers) ask(b *v1.Probe) bool { return a[b] }
 
 func TestProbes(t *testing.T) {
-	startup, readiness, liveness := &v1.Probe{}, &v1.Probe{PeriodSeconds: 1, FailureThreshold: 2}, &v1.Probe{PeriodSeconds: 1, FailureThreshold: 2}
+	startup, readiness, liveness := &v1.Probe{PeriodSeconds: 1, FailureThreshold: 2}, &v1.Probe{PeriodSeconds: 1, FailureThreshold: 2},
+		&v1.Probe{PeriodSeconds: 1, FailureThreshold: 2}
+	late := &v1.Probe{InitialDelaySeconds: 5, PeriodSeconds: 1, FailureThreshold: 1}
+	twice := &v1.Probe{PeriodSeconds: 1, SuccessThreshold: 2}
 	type step struct {
-		after            time.Duration
-		says             answers
-		up, ready, alive bool
+		after     time.Duration
+		says      answers
+		up, ready bool
+		fatal     *v1.Probe
 	}
-	good := answers{startup: true, readiness: true, liveness: true}
-	for name, steps := range map[string][]step{
-		"nothing counts before startup": {
-			{0, answers{readiness: true}, false, false, true},
-			{time.Second, good, true, true, true},
-		},
-		"ready until two failures": {
-			{0, good, true, true, true},
-			{2 * time.Second, answers{startup: true, liveness: true}, true, true, true},
-			{4 * time.Second, answers{startup: true, liveness: true}, true, false, true},
-			{4 * time.Second, good, true, true, true}, // asked at once again: not ready is not left for a period
-		},
-		"dead after two failures": {
-			{0, good, true, true, true},
-			{2 * time.Second, answers{startup: true, readiness: true}, true, true, true},
-			{4 * time.Second, answers{startup: true, readiness: true}, true, true, false},
-		},
+	good := answers{startup: true, readiness: true, liveness: true, late: true, twice: true}
+	bad := answers{}
+	for name, c := range map[string]struct {
+		of    v1.Container
+		steps []step
+	}{
+		"nothing counts before startup": {v1.Container{StartupProbe: startup, ReadinessProbe: readiness}, []step{
+			{0, answers{readiness: true}, false, false, nil},
+			{time.Second, good, true, true, nil},
+		}},
+		"startup fails once a period, however often it is asked": {v1.Container{StartupProbe: startup}, []step{
+			{0, bad, false, false, nil},
+			{eager, bad, false, false, nil},
+			{2 * eager, bad, false, false, nil},
+			{time.Second, bad, false, false, startup},
+		}},
+		"startup is seen at once": {v1.Container{StartupProbe: startup}, []step{{0, bad, false, false, nil}, {eager, good, true, true, nil}}},
+		"ready until two failures": {v1.Container{ReadinessProbe: readiness}, []step{
+			{0, good, true, true, nil},
+			{2 * time.Second, bad, true, true, nil},
+			{4 * time.Second, bad, true, false, nil},
+			{4*time.Second + eager, good, true, true, nil}, // asked at once again: not ready is not left for a period
+		}},
+		"ready again keeps no old failures": {v1.Container{ReadinessProbe: readiness}, []step{
+			{0, good, true, true, nil},
+			{2 * time.Second, bad, true, true, nil},
+			{4 * time.Second, good, true, true, nil},
+			{6 * time.Second, bad, true, true, nil},
+		}},
+		"two successes, a period apart": {v1.Container{ReadinessProbe: twice}, []step{
+			{0, good, true, false, nil},
+			{eager, good, true, false, nil},
+			{time.Second, good, true, true, nil},
+		}},
+		"not asked before the delay": {v1.Container{ReadinessProbe: late, LivenessProbe: late}, []step{
+			{0, good, true, false, nil},
+			{4 * time.Second, bad, true, false, nil},
+			{5 * time.Second, good, true, true, nil},
+			{7 * time.Second, bad, true, false, late},
+		}},
+		"dead after two failures": {v1.Container{LivenessProbe: liveness}, []step{
+			{0, good, true, true, nil},
+			{2 * time.Second, bad, true, true, nil},
+			{2*time.Second + eager, bad, true, true, nil},
+			{4 * time.Second, bad, true, true, liveness},
+		}},
+		"without probes": {v1.Container{}, []step{{0, bad, true, true, nil}}},
 	} {
-		b := probes{startup: startup, readiness: readiness, liveness: liveness}
+		b := probesOf(&c.of)
 		begin := time.Now()
-		for i, s := range steps {
-			alive := b.look(s.says.ask, begin.Add(s.after), time.Minute)
-			if b.up != s.up || b.ready != s.ready || alive != s.alive {
-				t.Errorf("%s, step %d: up %v, ready %v, alive %v; want %+v", name, i, b.up, b.ready, alive, s)
+		for i, s := range c.steps {
+			fatal := b.look(s.says.ask, begin.Add(s.after), s.after)
+			if b.up != s.up || b.ready != s.ready || fatal != s.fatal {
+				t.Errorf("%s, step %d: up %v, ready %v, fatal %v; want %+v", name, i, b.up, b.ready, fatal != nil, s)
 			}
 		}
-	}
-}
-
-func TestWithoutProbesAContainerIsReady(t *testing.T) {
-	b := probes{}
-	if !b.look(answers{}.ask, time.Now(), time.Minute) || !b.up || !b.ready {
-		t.Errorf("got %+v", b)
 	}
 }

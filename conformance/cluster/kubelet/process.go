@@ -28,9 +28,14 @@ type processSpec struct {
 	Argv, Env                          []string
 }
 
+// enteredFile is a pipe the kubelet reads: it ends when the program is executed, so nothing enters the container's namespaces before
+// they are made.
+const enteredFile = 3
+
 // Become turns this process into the container that the file describes; it returns only on failure.
 func Become(file string) error {
 	runtime.LockOSThread() // namespaces are a thread's; exec keeps this one's
+	unix.CloseOnExec(enteredFile)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err

@@ -76,7 +76,17 @@ func serveLog(p *pod, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such container", http.StatusNotFound)
 		return
 	}
-	c.log.serve(p.ctx, w, r)
+	p.mu.Lock()
+	l, missing := c.log, "container %s has not started"
+	if r.URL.Query().Get("previous") == "true" {
+		l, missing = c.older, "previous terminated container %s not found"
+	}
+	p.mu.Unlock()
+	if l == nil {
+		http.Error(w, fmt.Sprintf(missing, c.c.Name), http.StatusBadRequest)
+		return
+	}
+	l.serve(p.ctx, w, r)
 }
 
 // container finds one by name; without a name the first that is not an init container.

@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"log"
+	"slices"
 	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
@@ -99,23 +101,21 @@ func (k *Kubelet) sourceChanged(kind string, o metav1.Object) {
 	}
 }
 
-// refresh rewrites a volume; a projected one without its token, which renewTokens keeps.
+// showsFields is true if a volume shows fields of the pod itself.
+func showsFields(v v1.Volume) bool {
+	if v.DownwardAPI != nil {
+		return true
+	}
+	return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s v1.VolumeProjection) bool { return s.DownwardAPI != nil })
+}
+
+// refresh brings a running pod's volume up to date.
 func (p *pod) refresh(v v1.Volume) {
 	if p.locked(func() bool { return p.volumes == nil || p.ending }) {
 		return
 	}
-	if v.Projected != nil {
-		v = *v.DeepCopy()
-		var keep []v1.VolumeProjection
-		for _, s := range v.Projected.Sources {
-			if s.ServiceAccountToken == nil {
-				keep = append(keep, s)
-			}
-		}
-		v.Projected.Sources = keep
-	}
-	if err := p.fillVolume(p.volumeDir(v.Name), v); err != nil {
-		p.setTrouble(err)
+	if err := p.syncVolume(v); err != nil {
+		log.Printf("%s: volume %s: %v", p, v.Name, err)
 	}
 }
 
@@ -137,13 +137,8 @@ func (p *pod) fillToken(dir string, t *v1.ServiceAccountTokenProjection) error {
 // renewTokens replaces service account tokens at four fifths of their life, as a kubelet does.
 func (p *pod) renewTokens() {
 	for _, v := range p.api.Spec.Volumes {
-		if v.Projected == nil {
-			continue
-		}
-		for _, s := range v.Projected.Sources {
-			if s.ServiceAccountToken != nil {
-				go p.renew(p.volumeDir(v.Name), s.ServiceAccountToken)
-			}
+		for _, t := range tokensOf(v) {
+			go p.renew(p.volumeDir(v.Name), t)
 		}
 	}
 }

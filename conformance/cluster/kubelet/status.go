@@ -78,13 +78,13 @@ func (t *tally) count(c *container) {
 	case c.sidecar():
 		t.ready = t.ready && c.ready
 	case c.init:
-		t.failed = t.failed || c.final && c.code != 0
+		t.failed = t.failed || c.final && c.last.code != 0
 	default:
 		t.mains++
 		t.ready = t.ready && c.ready
 		if c.final {
 			t.ended++
-			t.failed = t.failed || c.code != 0
+			t.failed = t.failed || c.last.code != 0
 		}
 	}
 }
@@ -106,19 +106,22 @@ func (c *container) status() v1.ContainerStatus {
 	up := c.up
 	st := v1.ContainerStatus{Name: c.c.Name, Image: c.c.Image, ImageID: "process", ContainerID: "process://" + filepath.Base(c.spec.Cgroup),
 		Ready: c.ready, Started: &up, RestartCount: int32(max(0, c.exits-1))}
-	over := &v1.ContainerStateTerminated{ExitCode: int32(c.code), Reason: "Completed", StartedAt: c.since, FinishedAt: c.ended}
-	if c.code != 0 {
+	over := &v1.ContainerStateTerminated{ExitCode: int32(c.last.code), Reason: "Completed", StartedAt: c.last.began, FinishedAt: c.last.ended}
+	if c.last.code != 0 {
 		over.Reason = "Error"
 	}
 	switch {
 	case c.pid > 0:
 		st.RestartCount = int32(c.exits)
 		st.State.Running = &v1.ContainerStateRunning{StartedAt: c.since}
+		if c.exits > 0 {
+			st.LastTerminationState.Terminated = over
+		}
 	case c.final:
 		st.State.Terminated = over
-		st.Ready = c.init && !c.sidecar() && c.code == 0
+		st.Ready = c.init && !c.sidecar() && c.last.code == 0
 	case c.exits > 0:
-		st.State.Waiting = &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("exit status %d", c.code)}
+		st.State.Waiting = &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: fmt.Sprintf("exit status %d", c.last.code)}
 		st.LastTerminationState.Terminated = over
 	default:
 		st.State.Waiting = &v1.ContainerStateWaiting{Reason: "ContainerCreating"}

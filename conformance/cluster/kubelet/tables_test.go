@@ -2,10 +2,8 @@ package kubelet
 
 import (
 	"net/netip"
-	"net/url"
 	"slices"
 	"testing"
-	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -59,8 +57,10 @@ func TestEveryPodGetsAnotherAddressUntilNoneIsLeft(t *testing.T) {
 }
 
 func TestPhase(t *testing.T) {
-	main := func(final bool, code int) *container { return &container{final: final, code: code} }
-	setup := func(final bool, code int) *container { return &container{init: true, final: final, code: code} }
+	main := func(final bool, code int) *container { return &container{final: final, last: end{code: code}} }
+	setup := func(final bool, code int) *container {
+		return &container{init: true, final: final, last: end{code: code}}
+	}
 	for name, c := range map[string]struct {
 		containers []*container
 		initEnd    bool
@@ -80,28 +80,6 @@ func TestPhase(t *testing.T) {
 		}
 		if got := sum.phase(c.initEnd); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
-		}
-	}
-}
-
-func TestLogCut(t *testing.T) {
-	for query, want := range map[string]string{"": "a\nb\nc\n", "tailLines=1": "c\n", "tailLines=9": "a\nb\nc\n", "limitBytes=3": "a\nb", "tailLines=2&limitBytes=1": "b"} {
-		q, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(cut([]byte("a\nb\nc\n"), q)); got != want {
-			t.Errorf("%s: got %q, want %q", query, got, want)
-		}
-	}
-}
-
-func TestLogSinceNeverLosesALine(t *testing.T) {
-	begin := time.Now()
-	l := &logFile{at: []mark{{begin, 10}, {begin.Add(time.Second), 20}}}
-	for offset, want := range map[time.Duration]int64{-time.Second: 0, 0: 0, 500 * time.Millisecond: 10, 2 * time.Second: 20} {
-		if got := l.since(begin.Add(offset)); got != want {
-			t.Errorf("%s: got %d, want %d", offset, got, want)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package kubelet
 
 import (
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +47,7 @@ func (p *pod) fillVolumes() error {
 		if err := os.Chmod(at, 0o777); err != nil { // whatever the umask
 			return err
 		}
-		if err := p.fillVolume(at, v); err != nil {
+		if err := p.fillVolume(v); err != nil {
 			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}
 	}
@@ -55,59 +57,123 @@ func (p *pod) fillVolumes() error {
 	return nil
 }
 
-// fillVolume writes a volume's files, or brings them up to date.
-func (p *pod) fillVolume(dir string, v v1.Volume) error {
+// fillVolume writes a volume's files and its tokens.
+func (p *pod) fillVolume(v v1.Volume) error {
+	if err := p.syncVolume(v); err != nil {
+		return err
+	}
+	for _, t := range tokensOf(v) {
+		if err := p.fillToken(p.volumeDir(v.Name), t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncVolume brings a volume's files up to date. Its tokens stay: renew keeps them.
+func (p *pod) syncVolume(v v1.Volume) error {
+	if v.EmptyDir != nil {
+		return nil
+	}
+	files, err := p.contents(v)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, t := range tokensOf(v) {
+		keep[filepath.Clean(t.Path)] = true
+	}
+	p.volumeMu.Lock()
+	defer p.volumeMu.Unlock()
+	return syncFolder(p.volumeDir(v.Name), files, keep)
+}
+
+// tokensOf lists the service account tokens in a volume.
+func tokensOf(v v1.Volume) (out []*v1.ServiceAccountTokenProjection) {
+	if v.Projected == nil {
+		return nil
+	}
+	for _, s := range v.Projected.Sources {
+		if s.ServiceAccountToken != nil {
+			out = append(out, s.ServiceAccountToken)
+		}
+	}
+	return out
+}
+
+// contents is what a volume's files must hold, by path; without tokens.
+func (p *pod) contents(v v1.Volume) (map[string][]byte, error) {
 	switch {
 	case v.ConfigMap != nil:
-		return p.fillConfigMap(dir, v.ConfigMap.Name, v.ConfigMap.Items, v.ConfigMap.Optional)
+		return p.configMapFiles(v.ConfigMap.Name, v.ConfigMap.Items, v.ConfigMap.Optional)
 	case v.Secret != nil:
-		return p.fillSecret(dir, v.Secret.SecretName, v.Secret.Items, v.Secret.Optional)
+		return p.secretFiles(v.Secret.SecretName, v.Secret.Items, v.Secret.Optional)
 	case v.DownwardAPI != nil:
-		return p.fillDownward(dir, v.DownwardAPI.Items)
-	case v.Projected != nil:
-		for _, s := range v.Projected.Sources {
-			if err := p.fillProjection(dir, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	case v.EmptyDir != nil:
-		return nil
+		return p.downwardFiles(v.DownwardAPI.Items), nil
+	case v.Projected == nil:
+		return nil, fmt.Errorf("this kind of volume is not supported")
 	}
-	return fmt.Errorf("this kind of volume is not supported")
+	files := map[string][]byte{}
+	for _, s := range v.Projected.Sources {
+		some, err := p.projection(s)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(files, some)
+	}
+	return files, nil
 }
 
-func (p *pod) fillProjection(dir string, s v1.VolumeProjection) error {
+func (p *pod) projection(s v1.VolumeProjection) (map[string][]byte, error) {
 	switch {
 	case s.ServiceAccountToken != nil:
-		return p.fillToken(dir, s.ServiceAccountToken)
+		return nil, nil
 	case s.ConfigMap != nil:
-		return p.fillConfigMap(dir, s.ConfigMap.Name, s.ConfigMap.Items, s.ConfigMap.Optional)
+		return p.configMapFiles(s.ConfigMap.Name, s.ConfigMap.Items, s.ConfigMap.Optional)
 	case s.Secret != nil:
-		return p.fillSecret(dir, s.Secret.Name, s.Secret.Items, s.Secret.Optional)
+		return p.secretFiles(s.Secret.Name, s.Secret.Items, s.Secret.Optional)
 	case s.DownwardAPI != nil:
-		return p.fillDownward(dir, s.DownwardAPI.Items)
+		return p.downwardFiles(s.DownwardAPI.Items), nil
 	}
-	return fmt.Errorf("this kind of projection is not supported")
+	return nil, fmt.Errorf("this kind of projection is not supported")
 }
 
-func (p *pod) fillConfigMap(dir, name string, items []v1.KeyToPath, optional *bool) error {
+func (p *pod) configMapFiles(name string, items []v1.KeyToPath, optional *bool) (map[string][]byte, error) {
 	data, err := p.configMapData(name, optional)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return putKeys(dir, items, data)
+	return pick(items, data, optional)
 }
 
-func (p *pod) fillSecret(dir, name string, items []v1.KeyToPath, optional *bool) error {
+func (p *pod) secretFiles(name string, items []v1.KeyToPath, optional *bool) (map[string][]byte, error) {
 	data, err := p.secretData(name, optional)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return putKeys(dir, items, data)
+	return pick(items, data, optional)
 }
 
-func (p *pod) fillDownward(dir string, items []v1.DownwardAPIVolumeFile) error {
+// pick chooses the wanted keys, or all of them.
+func pick(items []v1.KeyToPath, data map[string][]byte, optional *bool) (map[string][]byte, error) {
+	if len(items) == 0 {
+		return data, nil
+	}
+	files := map[string][]byte{}
+	for _, i := range items {
+		d, ok := data[i.Key]
+		switch {
+		case ok:
+			files[filepath.Clean(i.Path)] = d
+		case optional == nil || !*optional:
+			return nil, fmt.Errorf("there is no key %s", i.Key)
+		}
+	}
+	return files, nil
+}
+
+func (p *pod) downwardFiles(items []v1.DownwardAPIVolumeFile) map[string][]byte {
+	files := map[string][]byte{}
 	for _, i := range items {
 		var text string
 		switch {
@@ -120,12 +186,35 @@ func (p *pod) fillDownward(dir string, items []v1.DownwardAPIVolumeFile) error {
 				}
 			}
 		}
-		if err := put(dir, i.Path, []byte(text)); err != nil {
+		files[filepath.Clean(i.Path)] = []byte(text)
+	}
+	return files
+}
+
+// syncFolder makes a folder hold these files, and of others only those to keep.
+func syncFolder(dir string, files map[string][]byte, keep map[string]bool) error {
+	for name, data := range files {
+		if err := put(dir, name, data); err != nil {
 			return err
 		}
 	}
-	return nil
+	return filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, at)
+		if err != nil {
+			return err
+		}
+		if _, wanted := files[name]; wanted || keep[name] || keep[strings.Replace(name, hidden, "", 1)] {
+			return nil
+		}
+		return os.Remove(at)
+	})
 }
+
+// hidden begins the name of a file that is being written.
+const hidden = ".."
 
 // put replaces a file in one step, so that readers never see half of it.
 func put(dir, name string, data []byte) error {
@@ -136,29 +225,9 @@ func put(dir, name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(f), 0o755); err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(f), ".."+filepath.Base(f))
+	tmp := filepath.Join(filepath.Dir(f), hidden+filepath.Base(f))
 	if err := os.WriteFile(tmp, data, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(tmp, f)
-}
-
-// putKeys writes the wanted keys, or all of them. A key that is gone takes its file along.
-func putKeys(dir string, items []v1.KeyToPath, data map[string][]byte) error {
-	if len(items) == 0 {
-		for k := range data {
-			items = append(items, v1.KeyToPath{Key: k, Path: k})
-		}
-	}
-	for _, i := range items {
-		d, ok := data[i.Key]
-		if !ok {
-			_ = os.Remove(filepath.Join(dir, i.Path))
-			continue
-		}
-		if err := put(dir, i.Path, d); err != nil {
-			return err
-		}
-	}
-	return nil
 }

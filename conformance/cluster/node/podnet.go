@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -12,14 +13,28 @@ import (
 // replies pass the node's connection tracking, which Service addresses depend on.
 type PodNet struct{ name, veth, addr string }
 
+// What pods' network namespaces are called, and where their files are.
+const (
+	podPrefix   = "pod-"
+	netnsFolder = "/run/netns/"
+)
+
 // NewPodNet names the network of a pod. Ten digits of its uid keep the device's name within the kernel's 15 characters.
 func NewPodNet(uid, addr string) PodNet {
 	id := strings.ReplaceAll(uid, "-", "")[:10]
-	return PodNet{"pod-" + id, "v" + id, addr}
+	return PodNet{podPrefix + id, "v" + id, addr}
+}
+
+// ClearPodNets removes all pods' networks. Devices go with the namespace that holds their other end.
+func ClearPodNets() {
+	all, _ := filepath.Glob(netnsFolder + podPrefix + "*")
+	for _, f := range all {
+		_ = exec.Command("ip", "netns", "del", filepath.Base(f)).Run()
+	}
 }
 
 // Path is the network namespace's file, as seen in the node.
-func (n PodNet) Path() string { return "/run/netns/" + n.name }
+func (n PodNet) Path() string { return netnsFolder + n.name }
 
 // Up makes the network, or nothing.
 func (n PodNet) Up() error {
