@@ -11,6 +11,7 @@ use crate::env::Env;
 use crate::limits;
 use crate::node;
 use crate::proxy::accept;
+use crate::proxy::collector::Exports;
 use crate::proxy::jwks::{self, JwksCache};
 use crate::proxy::resolver::Resolver;
 use crate::proxy::upstream::dynamic::DynamicNames;
@@ -73,6 +74,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         identity,
         metrics: Metrics::new(mesh::version::ISTIO)?,
         logs: crate::proxy::log_sink::LogSinks::default(),
+        exports: Exports::default(),
         tls: configuration.tls.clone(),
         names: DynamicNames::new(resolver.clone()),
         jwks: JwksCache::default(),
@@ -124,6 +126,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         }
     }
     leave(&config.drain, &surfaces.drain, &readiness, &process, &quit).await;
+    process.exports.flush().await;
     traffic.abort();
     process.logs.flush();
     end_of_surfaces.start();

@@ -98,14 +98,24 @@ pub const FILE_REFRESH: Duration = Duration::from_secs(10);
 /// Spans of one worker that wait to be sent; the next ones are dropped. Envoy: 512 (OpenTelemetry), 5 per flush (Zipkin).
 pub const SPANS_WAITING: usize = 2048;
 
-/// How often spans are sent. Envoy: 5 s, or when enough have gathered.
-pub const SPANS_FLUSH: Duration = Duration::from_secs(1);
+/// Bytes of encoded log records of one worker that wait for services; the next ones are dropped and counted. Envoy: 32 MiB
+/// of a stream that does not flow.
+pub const LOGS_WAITING_BYTES: usize = 4 << 20;
+
+/// Records of one message; gRPC servers take 4 MiB unless told otherwise.
+pub const LOG_MESSAGE_BYTES: usize = 1 << 20;
+
+/// How often spans and log records are sent. Envoy: 5 s for spans, 1 s for logs, or when enough have gathered.
+pub const EXPORT_FLUSH: Duration = Duration::from_secs(1);
 
 /// A collector must have taken a batch by then. Envoy: 5 s (Zipkin).
-pub const SPANS_TIMEOUT: Duration = Duration::from_secs(5);
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a collector's answer; nobody reads it.
-pub const SPANS_ANSWER_BYTES: usize = 16 << 10;
+pub const EXPORT_ANSWER_BYTES: usize = 16 << 10;
+
+/// What still waits for collectors when a drain is over is given this long. Envoy: what waits is lost.
+pub const EXPORT_FAREWELL: Duration = Duration::from_secs(2);
 
 /// TCP handshakes a non-mesh endpoint may take when the cluster says nothing. Envoy: 5 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -42,9 +42,11 @@ def _clone(cla, n, network):
 
 
 def edit(stream, edits):
-    """Each edit is `{step, http_filter: NAME, listener, chain}` or `{step, broken: TYPE, name}`; it must apply somewhere."""
+    """Each edit is `{step, http_filter: NAME, listener, chain}`, `{step, telemetry_of: CHAIN, chain}` or
+    `{step, broken: TYPE, name}`; it must apply somewhere."""
     for e in edits or ():
-        done = _add_filter(stream, e) if "http_filter" in e else _break(stream, e)
+        change = _add_filter if "http_filter" in e else _copy_telemetry if "telemetry_of" in e else _break
+        done = change(stream, e)
         if not done:
             raise ValueError(f"edit {e} finds nothing to change")
 
@@ -68,6 +70,29 @@ def _add_filter(stream, e):
                 hcm.http_filters.insert(0, new)
                 f.typed_config.value = hcm.SerializeToString()
                 done += 1
+        r.resource.value = listener.SerializeToString()
+    return done
+
+
+def _hcms(chains):
+    for chain in chains:
+        yield from ((chain, f) for f in chain.filters if f.typed_config.type_url.endswith(HCM))
+
+
+def _copy_telemetry(stream, e):
+    """Gives chains the access loggers and the tracing of another chain, which no request of a case can reach."""
+    done = 0
+    for r in (r for m in _responses(stream, e, LDS) for r in m.resources):
+        listener = listener_pb2.Listener.FromString(r.resource.value)
+        found = [(c, f, hcm_pb2.HttpConnectionManager.FromString(f.typed_config.value)) for c, f in _hcms(listener.filter_chains)]
+        source = next((hcm for c, _, hcm in found if c.name == e["telemetry_of"]), None)
+        for _, f, hcm in (x for x in found if source is not None and e["chain"] in x[0].name):
+            for field in ("access_log", "tracing"):
+                hcm.ClearField(field)
+                if field == "access_log" or source.HasField(field):
+                    getattr(hcm, field).MergeFrom(getattr(source, field))
+            f.typed_config.value = hcm.SerializeToString()
+            done += 1
         r.resource.value = listener.SerializeToString()
     return done
 

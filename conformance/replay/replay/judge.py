@@ -65,7 +65,7 @@ class Judge:
         self.counts()
         self.bytes()
         self.log()
-        return self.why
+        return self.why + self.got.get("untold", [])
 
     # ---- how many, where
     def status(self, want):

@@ -79,9 +79,12 @@ class Subject:
         with open(self.out, "rb") as f:
             return f.read()[-n:].decode("utf-8", "replace")
 
-    def access_lines(self):
+    def lines(self):
         with open(self.out, "rb") as f:
-            return [ln.split("\t") for ln in f.read().decode("utf-8", "replace").splitlines() if ln.startswith("REPLAY\t")]
+            return f.read().decode("utf-8", "replace").splitlines()
+
+    def access_lines(self):
+        return [ln.split("\t") for ln in self.lines() if ln.startswith("REPLAY\t")]
 
     def terminate(self):
         self.proc.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ from .client import H1Conn, H2Conn, Refused, Response, hbone_exchange, raw_excha
 from .h2io import Reset, Session
 from .http1 import parse_responses
 from .script import Script
+from .telemetry import KEYS, Telemetry
 
 LOGGED = ("flags", "details", "route", "cluster", "termination")
 
@@ -20,6 +21,7 @@ class Traffic:
     def __init__(self, requests, world, subject, source, events):
         self.requests, self.world, self.subject, self.source, self.events = requests, world, subject, source, events
         self.names, self.doc = requests.names, requests.doc
+        self.telemetry = Telemetry(subject, world, self.names)
         self.kept = {}          # connections that outlive their case, by name
 
     async def run(self, case):
@@ -29,6 +31,7 @@ class Traffic:
         logged = any(k in expect for k in LOGGED)
         if logged:
             await asyncio.sleep(0.06)       # lines of the case before
+        self.telemetry.begin()
         got = {"responses": [], "connect_status": None, "log_start": len(self.subject.access_lines())}
         during = asyncio.ensure_future(self.events.run(case.get("during"), got))
         await self._send(case, got)
@@ -36,6 +39,8 @@ class Traffic:
         await asyncio.sleep(case.get("settle_ms", 60 if expect.get("mirrored") is not None else 0) / 1000)
         if logged:
             await self._read_log(got, min(int(case.get("repeat", 1)), 5))
+        if any(k in expect for k in KEYS):
+            got["untold"] = await self.telemetry.gather(expect)
         ignore = self.doc.get("ignore") or ()
         got["records"] = [r for r in self.world.records if not any(self.names.match_endpoint(k, r["endpoint"]) for k in ignore)]
         got["tunnels"] = list(self.world.tunnels)

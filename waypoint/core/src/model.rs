@@ -13,6 +13,7 @@ pub mod http_chain;
 pub mod jwks;
 pub mod jwt;
 pub mod listener;
+pub mod log_service;
 pub mod matcher;
 pub mod metadata;
 pub mod node;

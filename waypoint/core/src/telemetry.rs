@@ -6,6 +6,7 @@ pub mod access_log;
 pub mod cel;
 pub mod format;
 pub mod metrics;
+pub mod otlp;
 pub mod peer;
 pub mod record;
 pub mod span;

@@ -28,6 +28,8 @@ mod http_filters;
 mod ignored;
 mod jwt;
 pub mod listener;
+pub mod log_entry;
+mod log_service;
 mod matcher;
 pub mod node;
 mod pb;

@@ -162,6 +162,9 @@ pub(super) fn certs(surfaces: &Surfaces, _: &AdminRequest) -> AdminResponse {
 fn counters(surfaces: &Surfaces) -> Vec<(&'static str, u64)> {
     let xds = &surfaces.xds;
     let snapshot = surfaces.snapshot();
+    let exports = &surfaces.process.exports;
+    let ((spans_sent, spans_lost), (otel_logs, otel_logs_lost), (grpc_logs, grpc_logs_lost)) =
+        (exports.spans.totals(), exports.otel_logs.totals(), exports.grpc_logs.totals());
     let warming = snapshot.clusters.values().filter(|entry| entry.is_warming()).count();
     vec![
         ("cluster_manager.active_clusters", snapshot.clusters.len() as u64),
@@ -176,6 +179,12 @@ fn counters(surfaces: &Surfaces) -> Vec<(&'static str, u64)> {
         ("server.uptime", surfaces.process.started.elapsed().as_secs()),
         ("workloads.known", snapshot.workloads.len() as u64),
         ("access_log.dropped_lines", surfaces.process.logs.dropped()),
+        ("access_logs.grpc_access_log.logs_dropped", grpc_logs_lost),
+        ("access_logs.grpc_access_log.logs_written", grpc_logs),
+        ("access_logs.open_telemetry_access_log.logs_dropped", otel_logs_lost),
+        ("access_logs.open_telemetry_access_log.logs_written", otel_logs),
+        ("tracing.spans_dropped", spans_lost),
+        ("tracing.spans_sent", spans_sent),
     ]
 }
 

@@ -1,18 +1,10 @@
 //! Sends finished spans to their collectors, in batches, from the worker that made them.
-//!
-//! Invariant: telemetry never waits and never holds a request up: what does not fit into the queue, or cannot be sent,
-//! is dropped and counted.
 
-use super::call::{self, Call};
-use super::http::exchange::forward::Prepared;
+use super::collector::{self, Carriage};
 use super::worker::Worker;
 use crate::limits;
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use futures::future::join_all;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use waypoint_core::model::tracing::{Tracing, TracingProvider};
 use waypoint_core::telemetry::span::{Service, Span, otlp, zipkin};
@@ -21,17 +13,18 @@ use waypoint_core::telemetry::span::{Service, Span, otlp, zipkin};
 #[derive(Default)]
 pub struct Spans {
     waiting: Mutex<Vec<(Arc<Tracing>, Span)>>,
-    dropped: AtomicU64,
 }
 
 impl Spans {
-    pub fn push(&self, tracing: &Arc<Tracing>, span: Span) {
+    /// False: there is no room.
+    #[must_use]
+    pub fn push(&self, tracing: &Arc<Tracing>, span: Span) -> bool {
         let mut waiting = self.lock();
-        if waiting.len() < limits::SPANS_WAITING {
+        let room = waiting.len() < limits::SPANS_WAITING;
+        if room {
             waiting.push((tracing.clone(), span));
-        } else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        room
     }
 
     /// One batch for each collector.
@@ -49,73 +42,34 @@ impl Spans {
     }
 }
 
-/// Sends what has gathered, for as long as the worker lives.
+/// Sends what has gathered, for as long as the worker lives, and once more when the process leaves.
 pub async fn export(worker: Arc<Worker>) {
-    let service = Service { name: worker.process.service_cluster.clone() };
-    let mut tick = tokio::time::interval(limits::SPANS_FLUSH);
+    let mut tick = tokio::time::interval(limits::EXPORT_FLUSH);
     loop {
-        tick.tick().await;
-        for (tracing, spans) in worker.spans.take() {
-            if let Err(reason) = send(&worker, &tracing, &spans, &service).await {
-                worker.spans.dropped.fetch_add(spans.len() as u64, Ordering::Relaxed);
-                let cluster = &*tracing.provider.collector().cluster;
-                let dropped = worker.spans.dropped.load(Ordering::Relaxed);
-                tracing::debug!(cluster, reason, dropped, "spans are lost");
-            }
+        let last = tokio::select! {
+            () = worker.process.exports.leaving() => true,
+            _ = tick.tick() => false,
+        };
+        let batches = worker.spans.take();
+        join_all(batches.iter().map(|(tracing, spans)| send(&worker, tracing, spans))).await;
+        if last {
+            return;
         }
     }
 }
 
-async fn send(
-    worker: &Arc<Worker>,
-    tracing: &Tracing,
-    spans: &[Span],
-    service: &Service,
-) -> Result<(), String> {
-    let collector = tracing.provider.collector();
-    let mut headers: HeaderMap = collector.headers.iter().cloned().collect();
-    let (body, content_type, grpc) = body(&tracing.provider, spans, service);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if grpc {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    let path = PathAndQuery::try_from(&*collector.path).map_err(|error| error.to_string())?;
-    let call = Call {
-        cluster: collector.cluster.clone(),
-        prepared: Prepared::new(Method::POST, path, collector.authority.clone(), headers),
-        body,
-        always_http2: grpc,
-        timeout: Some(collector.timeout.unwrap_or(limits::SPANS_TIMEOUT)),
-        max_answer: limits::SPANS_ANSWER_BYTES,
-    };
-    let reply = call::call(worker, &worker.snapshot(), call).await.map_err(|error| error.to_string())?;
-    if !reply.status.is_success() {
-        return Err(reply.status.to_string());
-    }
-    let status = reply.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
-    match status.or_else(|| reply.headers.get("grpc-status")) {
-        Some(status) if grpc && status != "0" => Err(format!("grpc-status {status:?}")),
-        _ => Ok(()),
-    }
-}
-
-/// The bytes, their type, and whether they are gRPC.
-fn body(provider: &TracingProvider, spans: &[Span], service: &Service) -> (Bytes, &'static str, bool) {
-    match provider {
-        TracingProvider::Zipkin(_) => (zipkin::batch(spans, service).into(), "application/json", false),
+async fn send(worker: &Arc<Worker>, tracing: &Tracing, spans: &[Span]) {
+    let service = Service { name: worker.process.service_cluster.clone() };
+    let (body, carriage) = match &tracing.provider {
+        TracingProvider::Zipkin(_) => (zipkin::batch(spans, &service), Carriage::Json),
         TracingProvider::OpenTelemetry(otel) => {
             let named = Service { name: otel.service_name.clone() };
-            let service = if named.name.is_empty() { service } else { &named };
-            let message = otlp::batch(spans, service);
-            if !otel.grpc {
-                return (message.into(), "application/x-protobuf", false);
-            }
-            let mut framed = BytesMut::with_capacity(5 + message.len());
-            framed.put_u8(0); // not compressed
-            framed.put_u32(message.len() as u32);
-            framed.extend_from_slice(&message);
-            (framed.freeze(), "application/grpc", true)
+            let service = if named.name.is_empty() { &service } else { &named };
+            let carriage = if otel.grpc { Carriage::Grpc } else { Carriage::Protobuf };
+            (otlp::batch(spans, service), carriage)
         }
-    }
+    };
+    let collector = tracing.provider.collector();
+    let result = collector::post(worker, collector, body, carriage).await;
+    worker.process.exports.spans.batch(spans.len(), result, &collector.cluster);
 }

@@ -3,9 +3,10 @@
 use super::connection::Connection;
 use super::worker::Worker;
 use std::sync::Arc;
-use waypoint_core::model::access_log::AccessLog;
+use waypoint_core::model::access_log::{AccessLog, LogOutput};
 use waypoint_core::model::http_chain::StatsFilter;
 use waypoint_core::store::Snapshot;
+use waypoint_core::telemetry::access_log;
 use waypoint_core::telemetry::record::{Downstream, RequestRecord};
 
 /// The client's side of a record.
@@ -33,14 +34,19 @@ pub fn write(
     if let Some(stats) = stats {
         worker.metrics().request(record, stats);
     }
-    lines(worker, record, logs);
+    log(worker, record, logs);
 }
 
-/// The log lines alone.
-pub fn lines(worker: &Worker, record: &RequestRecord<'_>, logs: &[Arc<AccessLog>]) {
-    for log in logs {
-        if let Some(line) = waypoint_core::telemetry::access_log::line(log, record) {
-            worker.process.logs.write(&log.sink, line);
+/// The access log alone.
+pub fn log(worker: &Worker, record: &RequestRecord<'_>, logs: &[Arc<AccessLog>]) {
+    for log in logs.iter().filter(|log| access_log::is_wanted(log, record)) {
+        match &log.output {
+            LogOutput::Lines { sink, format } => {
+                worker.process.logs.write(sink, access_log::line(format, record));
+            }
+            LogOutput::Service(service) => {
+                worker.log_batches.push(service, record, &worker.process.exports);
+            }
         }
     }
 }

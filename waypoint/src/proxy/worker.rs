@@ -3,7 +3,9 @@
 //! A connection never leaves its worker: what its tasks write in one turn goes out in one system call, and no lock of
 //! a worker is ever waited for.
 
+use super::collector::Exports;
 use super::jwks::JwksCache;
+use super::log_batches::{self, LogBatches};
 use super::log_sink::LogSinks;
 use super::spans::{self, Spans};
 use super::upstream::dynamic::DynamicNames;
@@ -37,6 +39,7 @@ pub struct Process {
     pub trust_domains: ExpectedPeer,
     pub metrics: Arc<Metrics>,
     pub logs: LogSinks,
+    pub exports: Exports,
     pub tls: Arc<TlsContexts>,
     pub names: DynamicNames,
     pub jwks: JwksCache,
@@ -59,6 +62,7 @@ pub struct Worker {
     pub pool: HttpPool,
     pub mirrors: Arc<AtomicUsize>,
     pub spans: Spans,
+    pub log_batches: LogBatches,
     /// Never contended: only this worker's thread uses it.
     metrics: Mutex<MetricCache>,
     seed: AtomicU64,
@@ -87,8 +91,8 @@ impl Worker {
         let seed = AtomicU64::new(now.as_nanos() as u64 ^ fastrand::u64(..));
         let (pool, mirrors) = (HttpPool::default(), Arc::default());
         let metrics = Mutex::new(MetricCache::new(process.metrics.clone()));
-        let spans = Spans::default();
-        Arc::new(Self { process, transport, pool, mirrors, spans, metrics, seed })
+        let (spans, log_batches) = (Spans::default(), LogBatches::default());
+        Arc::new(Self { process, transport, pool, mirrors, spans, log_batches, metrics, seed })
     }
 
     #[must_use]
@@ -124,7 +128,9 @@ impl Worker {
 
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<TcpStream>, load: Arc<AtomicUsize>) {
         let housekeeping = tokio::spawn(self.clone().keep_house());
-        let exporting = tokio::spawn(spans::export(self.clone()));
+        let exports = &self.process.exports;
+        let exporting =
+            [exports.spawn(spans::export(self.clone())), exports.spawn(log_batches::export(self.clone()))];
         let mut connections = tokio::task::JoinSet::new();
         while let Some(stream) = queue.recv().await {
             while connections.try_join_next().is_some() {}
@@ -137,7 +143,7 @@ impl Worker {
         while connections.join_next().await.is_some() {}
         self.transport.hbone.drain();
         housekeeping.abort();
-        exporting.abort();
+        exporting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     /// Closes idle connections whose time or whose workload is over.

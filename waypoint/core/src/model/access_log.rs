@@ -2,16 +2,22 @@
 //! Envoy: `config.accesslog.v3`, command operators of "Access logging".
 
 use super::expression::Expression;
+use super::log_service::LogService;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    pub sink: AccessLogSink,
-    pub format: AccessLogFormat,
+    pub output: LogOutput,
     /// All of them must hold.
     pub filter: Option<AccessLogFilter>,
+}
+
+#[derive(Clone, Debug)]
+pub enum LogOutput {
+    Lines { sink: AccessLogSink, format: AccessLogFormat },
+    Service(Arc<LogService>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -82,3 +82,15 @@ impl TracingProvider {
         }
     }
 }
+
+impl CustomTag {
+    /// The value, given how a format is written; `None` leaves the tag out.
+    pub fn text(&self, write: impl FnOnce(&Format, &mut String)) -> Option<String> {
+        let mut value = String::new();
+        write(&self.value, &mut value);
+        if value == "-" || value.is_empty() {
+            value = self.default.to_string();
+        }
+        Some(value).filter(|value| !value.is_empty())
+    }
+}

@@ -4,21 +4,24 @@ use super::record::RequestRecord;
 use super::{cel, format};
 use crate::model::access_log::{AccessLog, AccessLogFilter, AccessLogFormat, Comparison};
 
-/// The line for `record`, with its line end; `None` when the logger does not want it.
+/// The line of a format, with its line end.
 #[must_use]
-pub fn line(log: &AccessLog, record: &RequestRecord<'_>) -> Option<String> {
-    if !log.filter.as_ref().is_none_or(|filter| wants(filter, record)) {
-        return None;
-    }
+pub fn line(format: &AccessLogFormat, record: &RequestRecord<'_>) -> String {
     let mut out = String::with_capacity(256);
-    match &log.format {
+    match format {
         AccessLogFormat::Text(format) => format::text(format, record, &mut out),
         AccessLogFormat::Json { fields, omit_empty } => {
             out.push_str(&format::json(fields, *omit_empty, record).to_string());
             out.push('\n');
         }
     }
-    Some(out)
+    out
+}
+
+/// Whether the logger wants the record.
+#[must_use]
+pub fn is_wanted(log: &AccessLog, record: &RequestRecord<'_>) -> bool {
+    log.filter.as_ref().is_none_or(|filter| wants(filter, record))
 }
 
 #[must_use]

@@ -270,7 +270,7 @@ fn named<'a>(name: &LogHeader, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
-pub(super) fn filter_state<'a>(
+pub(crate) fn filter_state<'a>(
     key: &str,
     field: Option<&str>,
     record: &'a RequestRecord<'_>,

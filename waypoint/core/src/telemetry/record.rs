@@ -8,6 +8,7 @@ use crate::model::cluster::ServiceRef;
 use crate::model::metadata::DynamicMetadata;
 use crate::model::node::NodeInfo;
 use crate::model::workload::Workload;
+use crate::routing::trace_context::TraceContext;
 use http::HeaderMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct RequestRecord<'a> {
     pub grpc_messages: Option<GrpcMessages>,
     pub stream_id: Option<&'a str>,
     pub trace_id: Option<&'a str>,
+    /// Our span, where the chain is traced.
+    pub trace: Option<TraceContext>,
     /// The chosen cluster's service: `destination_service*` labels.
     pub service: Option<&'a Arc<ServiceRef>>,
     pub hostname: &'a str,
@@ -120,6 +123,29 @@ pub struct Downstream<'a> {
     pub workload: Option<&'a Arc<Workload>>,
 }
 
+impl RequestHead<'_> {
+    /// Of names and values, pseudo headers included. Envoy: `HeaderMap::byteSize`.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let pseudo = [self.method, self.path, self.authority, self.scheme];
+        let names = ":method:path:authority:scheme".len();
+        header_bytes(self.headers) + names + pseudo.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
+impl ResponseHead<'_> {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        header_bytes(self.headers) + ":status".len() + 3
+    }
+}
+
+/// Of names and values.
+#[must_use]
+pub fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
 impl RequestRecord<'_> {
     /// An empty record of something that began at `start`; fill it with struct update syntax.
     #[must_use]
@@ -146,6 +172,7 @@ impl RequestRecord<'_> {
             grpc_messages: None,
             stream_id: None,
             trace_id: None,
+            trace: None,
             service: None,
             hostname: "",
             node: NodeInfo::NONE,

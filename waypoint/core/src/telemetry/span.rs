@@ -50,12 +50,7 @@ pub fn span(
     span.of_request(record, tracing.max_path_length);
     span.of_response(record, status);
     for custom in &tracing.tags {
-        let mut value = String::new();
-        format::text(&custom.value, record, &mut value);
-        if value == "-" || value.is_empty() {
-            value = custom.default.to_string();
-        }
-        if !value.is_empty() {
+        if let Some(value) = custom.text(|value, out| format::text(value, record, out)) {
             span.tags.push((Cow::Owned(custom.name.to_string()), value));
         }
     }

@@ -1,16 +1,16 @@
-//! Access loggers: file and stdout sinks with their formats and filters.
+//! Access loggers: file and stdout sinks with their formats, and filters. Those that send to services are `log_service`'s.
 //!
-//! gRPC and OpenTelemetry sinks are telemetry only: they degrade with a warning. A filter we cannot evaluate drops its
-//! logger rather than logging what the user asked not to log.
+//! All are telemetry only: what cannot be honoured degrades with a warning. A filter we cannot evaluate drops its logger
+//! rather than logging what the user asked not to log.
 //! Istio: `pilot/pkg/model/telemetry_logging.go`.
 
 use super::pb::{accesslog, cel_filter, core, file_log, protobuf, stream_log};
 use super::problem::{At, Problem, Result, Warnings};
-use super::{cel, format, ignored, values, wire};
+use super::{cel, format, ignored, log_service, values, wire};
 use crate::failure::ResponseFlag;
 use crate::limits::NESTING_MAX;
 use crate::model::access_log::{
-    AccessLog, AccessLogFilter, AccessLogFormat, AccessLogSink, Comparison, Format, JsonField,
+    AccessLog, AccessLogFilter, AccessLogFormat, AccessLogSink, Comparison, Format, JsonField, LogOutput,
 };
 use std::sync::Arc;
 
@@ -41,10 +41,12 @@ fn logger(log: accesslog::AccessLog, warnings: &mut Warnings) -> Result<AccessLo
     let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = log.config_type else {
         return Err(Problem::invalid("access logger without configuration"));
     };
-    let (sink, format) = match wire::type_name(&any) {
+    let service = |service| LogOutput::Service(Arc::new(service));
+    let output = match wire::type_name(&any) {
         "envoy.extensions.access_loggers.file.v3.FileAccessLog" => {
             let config: file_log::FileAccessLog = wire::unpack(&any, warnings)?;
-            (sink(&config.path), file_format(config.access_log_format, warnings)?)
+            let format = file_format(config.access_log_format, warnings)?;
+            LogOutput::Lines { sink: sink(&config.path), format }
         }
         "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog" => {
             let config: stream_log::StdoutAccessLog = wire::unpack(&any, warnings)?;
@@ -52,11 +54,20 @@ fn logger(log: accesslog::AccessLog, warnings: &mut Warnings) -> Result<AccessLo
             let format = config
                 .access_log_format
                 .map(|LogFormat(format)| file_log::file_access_log::AccessLogFormat::LogFormat(format));
-            (AccessLogSink::Stdout, file_format(format, warnings)?)
+            LogOutput::Lines { sink: AccessLogSink::Stdout, format: file_format(format, warnings)? }
+        }
+        "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig" => {
+            service(log_service::opentelemetry(&any, warnings)?)
+        }
+        "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig" => {
+            service(log_service::http(&any, warnings)?)
+        }
+        "envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig" => {
+            service(log_service::tcp(&any, warnings)?)
         }
         other => return Err(Problem::unsupported("unsupported_access_log", other)),
     };
-    Ok(AccessLog { sink, format, filter })
+    Ok(AccessLog { output, filter })
 }
 
 fn sink(path: &str) -> AccessLogSink {
@@ -105,7 +116,7 @@ fn text(format: &str, warnings: &mut Warnings) -> Result<AccessLogFormat> {
     parsed(format, warnings).map(AccessLogFormat::Text)
 }
 
-fn parsed(text: &str, warnings: &mut Warnings) -> Result<Arc<Format>> {
+pub(super) fn parsed(text: &str, warnings: &mut Warnings) -> Result<Arc<Format>> {
     let format = format::parse(text)?;
     for operator in format::unavailable(&format) {
         warnings.push(format!("access log operator %{operator}% has no value here and prints as missing"));
@@ -149,7 +160,7 @@ fn field(value: &protobuf::Value, depth: usize, warnings: &mut Warnings) -> Resu
     }
 }
 
-fn literal(text: &str) -> Format {
+pub(super) fn literal(text: &str) -> Format {
     Format { segments: vec![crate::model::access_log::Segment::Literal(text.into())] }
 }
 

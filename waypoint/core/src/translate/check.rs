@@ -5,7 +5,7 @@
 use super::pb::{auth, core, protobuf};
 use super::values;
 use crate::model::ext_authz::ExtAuthz;
-use crate::model::metadata::{DynamicMetadata, MetadataValue};
+use crate::model::metadata::DynamicMetadata;
 use crate::model::route::HeaderAppendAction;
 use crate::policy::ext_authz::{
     Allowed, Answer, Check, HeaderChange, HttpCheck, PARTIAL_BODY, Peer, QueryChanges, Verdict,
@@ -13,7 +13,6 @@ use crate::policy::ext_authz::{
 use auth::attribute_context::{self as context, TlsSession};
 use http::HeaderName;
 use prost::Message as _;
-use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
 #[must_use]
@@ -109,32 +108,7 @@ fn sanitized(bytes: &[u8]) -> String {
 
 fn metadata_context(config: &ExtAuthz, metadata: &DynamicMetadata) -> core::Metadata {
     let wanted = metadata.filters.iter().filter(|(filter, _)| config.metadata_namespaces.contains(filter));
-    let known = wanted.filter_map(|(filter, value)| match value {
-        MetadataValue::Struct(_) => match proto(value).kind {
-            Some(protobuf::value::Kind::StructValue(fields)) => Some((filter.to_string(), fields)),
-            _ => None,
-        },
-        _ => None,
-    });
-    let filter_metadata: HashMap<String, protobuf::Struct> = known.collect();
-    core::Metadata { filter_metadata, ..Default::default() }
-}
-
-fn proto(value: &MetadataValue) -> protobuf::Value {
-    use protobuf::value::Kind;
-    let kind = match value {
-        MetadataValue::Null => Kind::NullValue(0),
-        MetadataValue::Bool(value) => Kind::BoolValue(*value),
-        MetadataValue::Number(value) => Kind::NumberValue(*value),
-        MetadataValue::String(value) => Kind::StringValue(value.to_string()),
-        MetadataValue::List(values) => {
-            Kind::ListValue(protobuf::ListValue { values: values.iter().map(proto).collect() })
-        }
-        MetadataValue::Struct(fields) => Kind::StructValue(protobuf::Struct {
-            fields: fields.iter().map(|(key, value)| (key.to_string(), proto(value))).collect(),
-        }),
-    };
-    protobuf::Value { kind: Some(kind) }
+    values::metadata_proto(wanted)
 }
 
 /// What the service answered. Bytes that are no answer are an error of the service.

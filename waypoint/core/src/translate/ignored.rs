@@ -4,8 +4,9 @@
 //! the complete list: a field is either read by its room, or cleared here, or fatal.
 
 use super::pb::{
-    cluster, core, cors, dfp, endpoint, ext_authz, fault, hcm, http_rbac, jwt_authn, listener,
-    local_ratelimit, mongo_proxy, network_ext_authz, network_rbac, route, router, tcp_proxy, upstream_http,
+    cluster, core, cors, dfp, endpoint, ext_authz, fault, grpc_log, hcm, http_rbac, jwt_authn, listener,
+    local_ratelimit, mongo_proxy, network_ext_authz, network_rbac, otel_log, route, router, tcp_proxy,
+    upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -173,6 +174,19 @@ pub(super) fn tcp_proxy(proxy: &mut tcp_proxy::TcpProxy) {
     proxy.flush_access_log_on_connected = false;
     proxy.access_log_options = None;
     proxy.max_connect_attempts = None; // a connection that reached no application is tried elsewhere anyway
+}
+
+pub(super) fn otel_log(config: &mut otel_log::OpenTelemetryAccessLogConfig) {
+    config.stat_prefix.clear(); // Envoy's own statistics
+    config.formatters.clear(); // their operators are known (and print as missing) or rejected
+    config.buffer_flush_interval = None; // batches leave every second, or as soon as they are long
+    config.filter_state_objects_to_log.clear(); // named in a warning
+}
+
+pub(super) fn grpc_log(config: &mut grpc_log::CommonGrpcAccessLogConfig) {
+    config.transport_api_version = 0; // v3 is the only one
+    config.buffer_flush_interval = None; // batches leave every second, or as soon as they are long
+    config.grpc_stream_retry_policy = None; // a batch that fails is lost, and counted
 }
 
 pub(super) fn substitution_format(format: &mut core::SubstitutionFormatString) {

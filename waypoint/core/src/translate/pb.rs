@@ -9,8 +9,11 @@ pub(super) use xds_client::proto::envoy::envoy::config::listener::v3 as listener
 pub(super) use xds_client::proto::envoy::envoy::config::rbac::v3 as rbac;
 pub(super) use xds_client::proto::envoy::envoy::config::route::v3 as route;
 pub(super) use xds_client::proto::envoy::envoy::config::trace::v3 as trace;
+pub(super) use xds_client::proto::envoy::envoy::data::accesslog::v3 as log_data;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::file::v3 as file_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::filters::cel::v3 as cel_filter;
+pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::grpc::v3 as grpc_log;
+pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::open_telemetry::v3 as otel_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::clusters::dynamic_forward_proxy::v3 as dfp_cluster;
 pub(super) use xds_client::proto::envoy::envoy::extensions::common::dynamic_forward_proxy::v3 as dfp;
@@ -43,12 +46,14 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::transport_sockets::p
 pub(super) use xds_client::proto::envoy::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub(super) use xds_client::proto::envoy::envoy::extensions::upstreams::http::v3 as upstream_http;
 pub(super) use xds_client::proto::envoy::envoy::extensions::wasm::v3 as wasm;
+pub(super) use xds_client::proto::envoy::envoy::service::accesslog::v3 as log_stream;
 pub(super) use xds_client::proto::envoy::envoy::service::auth::v3 as auth;
 pub(super) use xds_client::proto::envoy::envoy::r#type::matcher::v3 as matcher;
 pub(super) use xds_client::proto::envoy::envoy::r#type::metadata::v3 as metadata;
 pub(super) use xds_client::proto::envoy::envoy::r#type::tracing::v3 as tracing;
 pub(super) use xds_client::proto::envoy::envoy::r#type::v3 as types;
 pub(super) use xds_client::proto::envoy::google::protobuf;
+pub(super) use xds_client::proto::envoy::opentelemetry::proto::common::v1 as otlp;
 pub(super) use xds_client::proto::envoy::xds::core::v3 as xds_core;
 pub(super) use xds_client::proto::envoy::xds::r#type::matcher::v3 as xds_matcher;
 pub(super) use xds_client::proto::{stats, workload};

@@ -41,14 +41,13 @@ pub(super) fn tracing(
         random: percent(tracing.random_sampling.as_ref()),
         overall: percent(tracing.overall_sampling.as_ref()),
     };
-    let tags = tracing.custom_tags.into_iter().filter_map(|tag| self::tag(tag, warnings).transpose());
     Ok(Some(Arc::new(Tracing {
         content_hash: hash,
         provider,
         sampling,
         propagate: !tracing.no_context_propagation,
         max_path_length: tracing.max_path_tag_length.map_or(MAX_PATH_LENGTH, |max| max.value) as usize,
-        tags: tags.collect::<Result<_>>().at("custom_tags")?,
+        tags: self::tags(tracing.custom_tags, warnings)?,
     })))
 }
 
@@ -109,7 +108,7 @@ fn opentelemetry(mut config: trace::OpenTelemetryConfig, warnings: &mut Warnings
     let service_name = std::mem::take(&mut config.service_name).into();
     match (config.grpc_service.take(), config.http_service.take()) {
         (Some(service), _) => {
-            Ok(OpenTelemetry { collector: grpc_service(service)?, grpc: true, service_name })
+            Ok(OpenTelemetry { collector: grpc_service(service, EXPORT)?, grpc: true, service_name })
         }
         (None, Some(service)) => {
             Ok(OpenTelemetry { collector: http_service(service)?, grpc: false, service_name })
@@ -118,7 +117,7 @@ fn opentelemetry(mut config: trace::OpenTelemetryConfig, warnings: &mut Warnings
     }
 }
 
-fn grpc_service(mut service: core::GrpcService) -> Result<Collector> {
+pub(super) fn grpc_service(mut service: core::GrpcService, path: &str) -> Result<Collector> {
     use core::grpc_service::TargetSpecifier;
     let timeout = values::limit(service.timeout.take().as_ref()).at("timeout")?;
     let headers = std::mem::take(&mut service.initial_metadata).into_iter();
@@ -131,13 +130,13 @@ fn grpc_service(mut service: core::GrpcService) -> Result<Collector> {
     Ok(Collector {
         authority: values::header_value(authority)?,
         cluster: target.cluster_name.as_str().into(),
-        path: EXPORT.into(),
+        path: path.into(),
         headers,
         timeout,
     })
 }
 
-fn http_service(mut service: core::HttpService) -> Result<Collector> {
+pub(super) fn http_service(mut service: core::HttpService) -> Result<Collector> {
     use core::http_uri::HttpUpstreamType::Cluster;
     let uri = service.http_uri.take().ok_or_else(|| Problem::invalid("no http_uri"))?;
     let parsed: http::Uri =
@@ -164,6 +163,11 @@ fn header(header: &core::HeaderValue) -> Result<(HeaderName, HeaderValue)> {
     Ok((values::header_name(&header.key)?, values::header_value(&header.value)?))
 }
 
+pub(super) fn tags(tags: Vec<pb::CustomTag>, warnings: &mut Warnings) -> Result<Vec<CustomTag>> {
+    let tags = tags.into_iter().filter_map(|tag| self::tag(tag, warnings).transpose());
+    tags.collect::<Result<_>>().at("custom_tags")
+}
+
 /// Every kind of tag is a format of one operator.
 fn tag(tag: pb::CustomTag, warnings: &mut Warnings) -> Result<Option<CustomTag>> {
     use pb::custom_tag::Type;
@@ -182,7 +186,7 @@ fn tag(tag: pb::CustomTag, warnings: &mut Warnings) -> Result<Option<CustomTag>>
         Some(Type::Metadata(source)) => match dynamic(&source) {
             Some(dynamic) => (operator(dynamic), source.default_value),
             None => {
-                warnings.push(format!("tag {} of spans is left out: its metadata is not kept", tag.tag));
+                warnings.push(format!("tag {} is left out: its metadata is not kept", tag.tag));
                 return Ok(None);
             }
         },

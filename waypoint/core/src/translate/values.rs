@@ -7,6 +7,7 @@ use crate::model::route::Fraction;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn duration(value: &protobuf::Duration) -> Result<Duration> {
@@ -150,6 +151,34 @@ pub(super) fn text(value: &protobuf::Value) -> Option<&str> {
         Some(protobuf::value::Kind::StringValue(text)) => Some(text),
         _ => None,
     }
+}
+
+pub(super) fn proto(value: &MetadataValue) -> protobuf::Value {
+    use protobuf::value::Kind;
+    let kind = match value {
+        MetadataValue::Null => Kind::NullValue(0),
+        MetadataValue::Bool(value) => Kind::BoolValue(*value),
+        MetadataValue::Number(value) => Kind::NumberValue(*value),
+        MetadataValue::String(value) => Kind::StringValue(value.to_string()),
+        MetadataValue::List(values) => {
+            Kind::ListValue(protobuf::ListValue { values: values.iter().map(proto).collect() })
+        }
+        MetadataValue::Struct(fields) => Kind::StructValue(protobuf::Struct {
+            fields: fields.iter().map(|(key, value)| (key.to_string(), proto(value))).collect(),
+        }),
+    };
+    protobuf::Value { kind: Some(kind) }
+}
+
+/// Structs by the filter that told them; nothing else can be there.
+pub(super) fn metadata_proto<'a>(
+    filters: impl Iterator<Item = &'a (Arc<str>, MetadataValue)>,
+) -> core::Metadata {
+    let known = filters.filter_map(|(filter, value)| match proto(value).kind {
+        Some(protobuf::value::Kind::StructValue(fields)) => Some((filter.to_string(), fields)),
+        _ => None,
+    });
+    core::Metadata { filter_metadata: known.collect(), ..Default::default() }
 }
 
 /// Metadata as the model has it.

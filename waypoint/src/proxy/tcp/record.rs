@@ -116,7 +116,7 @@ impl<'c> TcpRecord<'c> {
     }
 
     fn log(&self) {
-        self.with(|record| telemetry::lines(&self.connection.worker, record, &self.chain.access_logs));
+        self.with(|record| telemetry::log(&self.connection.worker, record, &self.chain.access_logs));
     }
 
     fn with<T>(&self, read: impl FnOnce(&RequestRecord<'_>) -> T) -> T {

@@ -1,7 +1,8 @@
 //! Spans as OTLP. Spec: `opentelemetry/proto/collector/trace/v1/trace_service.proto` and what it imports; only the
-//! fields we fill, so that no SDK comes along for five messages.
+//! fields we fill.
 
 use super::{Service, Span, since_epoch};
+use crate::telemetry::otlp::{KeyValue, Resource, attribute};
 use prost::Message;
 
 const SERVER: i32 = 2;
@@ -34,11 +35,6 @@ fn one(span: &Span) -> OtlpSpan {
     }
 }
 
-fn attribute(key: &str, value: &str) -> KeyValue {
-    let value = Some(AnyValue { string_value: Some(value.to_owned()) });
-    KeyValue { key: key.to_owned(), value }
-}
-
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ExportTraceServiceRequest {
     #[prost(message, repeated, tag = "1")]
@@ -51,12 +47,6 @@ pub(super) struct ResourceSpans {
     pub(super) resource: Option<Resource>,
     #[prost(message, repeated, tag = "2")]
     pub(super) scope_spans: Vec<ScopeSpans>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Resource {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) attributes: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -91,19 +81,4 @@ pub(super) struct OtlpSpan {
 pub(super) struct Status {
     #[prost(int32, tag = "3")]
     pub(super) code: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct KeyValue {
-    #[prost(string, tag = "1")]
-    pub(super) key: String,
-    #[prost(message, optional, tag = "2")]
-    pub(super) value: Option<AnyValue>,
-}
-
-/// A `oneof` of which one member is written; on the wire they are the same.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct AnyValue {
-    #[prost(string, optional, tag = "1")]
-    pub(super) string_value: Option<String>,
 }

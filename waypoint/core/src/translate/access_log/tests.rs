@@ -43,8 +43,11 @@ fn expression(text: &str) -> FilterSpecifier {
 fn istios_default_format_is_used_when_none_is_given() {
     for format in [None, text_format("")] {
         let logs = loggers(vec![file(format, None)], &mut Warnings::default()).unwrap();
-        assert_eq!(logs[0].sink, AccessLogSink::Stdout);
-        let AccessLogFormat::Text(format) = &logs[0].format else { panic!("{logs:?}") };
+        let LogOutput::Lines { sink: AccessLogSink::Stdout, format: AccessLogFormat::Text(format) } =
+            &logs[0].output
+        else {
+            panic!("{logs:?}")
+        };
         assert_eq!(**format, format::parse(DEFAULT_FORMAT).unwrap());
         assert_eq!(format.segments.len(), 49);
     }
@@ -182,7 +185,8 @@ fn istios_default_line() {
         ..RequestRecord::new(UNIX_EPOCH + Duration::from_millis(1_767_225_600_123))
     };
     let logs = loggers(vec![file(None, None)], &mut Warnings::default()).unwrap();
+    let LogOutput::Lines { format, .. } = &logs[0].output else { panic!("{logs:?}") };
     expect_test::expect![[r#"
         [2026-01-01T00:00:00.123Z] "GET /reviews/0 HTTP/1.1" 200 - via_upstream - "-" 0 295 5 4 "-" "curl/8.0" "id-1" "reviews:9080" "envoy://connect_originate/10.244.1.9:9080" inbound-vip|9080|http|reviews.bookinfo.svc.cluster.local - 10.96.12.7:9080 10.244.1.4:41000 - default
-    "#]].assert_eq(&line(&logs[0], &record).unwrap());
+    "#]].assert_eq(&line(format, &record));
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::matching::path::{PathOutcome, normalize};
 use crate::matching::view::RequestView;
 use crate::model::ext_authz::{AuthzService, SentHeaders};
+use crate::model::metadata::MetadataValue;
 use crate::model::route::{Fraction, HeaderMutations};
 use crate::policy::ext_authz::CheckBody;
 use crate::translate::pb::{core, types};

@@ -252,6 +252,7 @@ impl Record {
             stream_id: text("x-request-id"),
             service: self.service.as_ref(),
             trace_id: self.trace_id.as_deref(),
+            trace: self.trace,
             hostname: &context.connection.worker.process.hostname,
             node: &context.connection.worker.process.node,
             metadata: &self.metadata,
@@ -277,7 +278,10 @@ impl Record {
             let worker = &context.connection.worker;
             telemetry::write(worker, record, stats, &chain.access_logs);
             if let (Some(tracing), Some(trace)) = (&chain.tracing, self.trace.filter(|trace| trace.sampled)) {
-                worker.spans.push(tracing, span::span(tracing, trace, operation, record));
+                let span = span::span(tracing, trace, operation, record);
+                if !worker.spans.push(tracing, span) {
+                    worker.process.exports.spans.dropped(1);
+                }
             }
         });
     }

@@ -4,10 +4,9 @@ use super::{Headers, made, number, of_metadata, owned, string};
 use crate::model::workload::Workload;
 use crate::telemetry::format;
 use crate::telemetry::peer;
-use crate::telemetry::record::{Protocol, RequestRecord};
+use crate::telemetry::record::{Protocol, RequestRecord, header_bytes};
 use cel::Value;
 use cel::common::value::CowVal;
-use http::HeaderMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -151,13 +150,7 @@ pub(super) fn request<'a>(name: &str, record: &'a RequestRecord<'a>) -> Field<'a
             let declared = header("content-length").map(|length| length.parse().ok());
             number(declared.unwrap_or(Some(record.bytes_received))?)
         }
-        "total_size" => {
-            let pseudo = [request.method, request.path, request.authority, request.scheme];
-            let names = ":method:path:authority:scheme".len();
-            let head =
-                header_bytes(request.headers) + names + pseudo.iter().map(|text| text.len()).sum::<usize>();
-            number(record.bytes_received + head as u64)
-        }
+        "total_size" => number(record.bytes_received + request.bytes() as u64),
         _ => None,
     }
 }
@@ -169,11 +162,6 @@ fn protocol(record: &RequestRecord<'_>) -> Option<&'static str> {
         Protocol::Http2 => Some("HTTP/2"),
         Protocol::Tcp => None,
     }
-}
-
-/// Envoy: `HeaderMap::byteSize`, names and values.
-pub(in crate::telemetry) fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 pub(super) fn response<'a>(name: &str, record: &'a RequestRecord<'a>) -> Field<'a> {
@@ -192,8 +180,7 @@ pub(super) fn response<'a>(name: &str, record: &'a RequestRecord<'a>) -> Field<'
         "trailers" => response.trailers.map(headers),
         "total_size" => {
             let trailers = response.trailers.map_or(0, header_bytes);
-            let head = header_bytes(response.headers) + trailers + ":status".len() + 3;
-            number(record.bytes_sent + head as u64)
+            number(record.bytes_sent + (response.bytes() + trailers) as u64)
         }
         _ => None,
     }
