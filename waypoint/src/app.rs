@@ -84,6 +84,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         drain: drain_watch,
         tunnels: Arc::new(AtomicUsize::new(0)),
         hostname: config.pod.name.as_str().into(),
+        address: config.pod.ips.first().copied(),
         started,
     });
     let raw = RawCache::keeping(&[

@@ -40,6 +40,7 @@ pub fn start(
     if plan.append_shadow_suffix {
         prepared.append_to_host("-shadow");
     }
+    prepared.sent_by(worker.process.address);
     let snapshot = snapshot.clone();
     let aim = Aim::new(&connection.tunnel, prepared.host());
     tokio::spawn(async move {

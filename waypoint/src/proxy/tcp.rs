@@ -25,7 +25,7 @@ use waypoint_core::model::listener::{FilterChain, NetworkFilter, TcpChain, TcpCl
 use waypoint_core::model::metadata::{DynamicMetadata, MetadataValue};
 use waypoint_core::policy::ext_authz::{self, Enabled, Verdict};
 use waypoint_core::policy::rbac;
-use waypoint_core::routing::plan::weighted_index;
+use waypoint_core::routing::pick::weighted_index;
 use waypoint_core::store::ClusterEntry;
 use xxhash_rust::xxh64::xxh64;
 

@@ -18,6 +18,7 @@ use mesh::identity::SpiffeId;
 use mesh::lifecycle::DrainWatch;
 use mesh::secrets::SecretStore;
 use mesh::tls::ExpectedPeer;
+use std::net::IpAddr;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +53,8 @@ pub struct Process {
     /// Tunnels open now, over all workers: what a drain waits for.
     pub tunnels: Arc<AtomicUsize>,
     pub hostname: Box<str>,
+    /// Of this pod.
+    pub address: Option<IpAddr>,
     /// What the balancer's times count from.
     pub started: Instant,
 }

@@ -48,6 +48,8 @@ pub struct HttpChain {
     pub routes: Arc<RouteTable>,
     pub access_logs: Vec<Arc<AccessLog>>,
     pub tracing: Option<Arc<Tracing>>,
+    /// Answers name their route's operation. Envoy: where `tracing` is set at all, a provider or not.
+    pub names_operation: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

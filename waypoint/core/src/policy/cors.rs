@@ -6,7 +6,7 @@ use crate::model::route::Cors;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -17,7 +17,7 @@ pub const PREFLIGHT_DETAILS: &str = "cors_response";
 pub enum CorsDecision {
     /// No cross-origin request, or not from an allowed origin: goes on untouched, and the browser refuses the answer.
     Ignore,
-    /// Answered here: 200, no body, [`preflight_headers`] when the origin is allowed.
+    /// Answered here: 200, no body, [`preflight_headers`]; no origin where it is not an allowed one.
     Preflight { origin: Option<HeaderValue> },
     /// Goes on; its response gets [`response_headers`].
     Apply { origin: HeaderValue },
@@ -44,26 +44,44 @@ pub fn decide(cors: &Cors, request: &RequestView<'_>) -> CorsDecision {
     }
 }
 
-/// The headers of the answer to an allowed preflight.
-pub fn preflight_headers(cors: &Cors, origin: &HeaderValue, headers: &mut HeaderMap) {
-    response_headers(cors, origin, headers);
-    let optional = [
-        (ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods),
-        (ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers),
-        (ACCESS_CONTROL_MAX_AGE, &cors.max_age),
-    ];
-    for (name, value) in optional {
-        insert(headers, name, value.as_ref());
+/// The headers of the answer to a preflight; `asked` are the request's. Without an allowed origin the browser refuses the
+/// answer, whatever else it says. Envoy: says it all the same.
+pub fn preflight_headers(
+    cors: &Cors,
+    origin: Option<&HeaderValue>,
+    asked: &HeaderMap,
+    headers: &mut HeaderMap,
+) {
+    match origin {
+        Some(origin) => response_headers(cors, origin, headers),
+        None => allow_credentials(cors, headers),
+    }
+    let methods = concrete(cors.allow_methods.as_ref(), asked.get(ACCESS_CONTROL_REQUEST_METHOD));
+    let names = concrete(cors.allow_headers.as_ref(), asked.get(ACCESS_CONTROL_REQUEST_HEADERS));
+    insert(headers, ACCESS_CONTROL_ALLOW_METHODS, methods.as_ref());
+    insert(headers, ACCESS_CONTROL_ALLOW_HEADERS, names.as_ref());
+    insert(headers, ACCESS_CONTROL_MAX_AGE, cors.max_age.as_ref());
+}
+
+/// `*` is answered with what was asked for: beside credentials browsers take a star for a name (Fetch §3.2.3).
+fn concrete(allowed: Option<&HeaderValue>, asked: Option<&HeaderValue>) -> Option<HeaderValue> {
+    match allowed {
+        Some(star) if star == "*" => Some(asked.cloned().unwrap_or(HeaderValue::from_static(""))),
+        other => other.cloned(),
     }
 }
 
 /// What the upstream's response to an allowed cross-origin request gets; ours replace the upstream's.
 pub fn response_headers(cors: &Cors, origin: &HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    allow_credentials(cors, headers);
+    insert(headers, ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose_headers.as_ref());
+}
+
+fn allow_credentials(cors: &Cors, headers: &mut HeaderMap) {
     if cors.allow_credentials {
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
-    insert(headers, ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose_headers.as_ref());
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {

@@ -1,17 +1,14 @@
 //! A chosen route as a plan: everything the IO needs to forward, redirect or answer, decided up front.
 
-use super::choose::Chosen;
 use super::hash::{HashOutcome, hash};
+use super::pick::{Picked, Target};
 use super::redirect::location;
 use super::rewrite::{HostPlan, rewrite_host, rewrite_path};
 use super::timeouts::{Timeouts, timeouts};
 use crate::dice::Dice;
 use crate::failure::Failure;
 use crate::matching::view::RequestView;
-use crate::model::route::{
-    ClusterChoice, ClusterName, Forward, HeaderMutations, Redirect, RetryPolicy, Route, RouteAction,
-    WeightedCluster,
-};
+use crate::model::route::{ClusterName, Forward, HeaderMutations, Redirect, RetryPolicy, Route, RouteAction};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
@@ -30,9 +27,7 @@ pub enum Plan {
 #[derive(Clone, Debug)]
 pub struct ForwardPlan {
     route: Arc<Route>,
-    pub cluster: ClusterName,
-    /// Index into the weighted clusters, for that cluster's own header mutations.
-    weighted: Option<usize>,
+    pub target: Target,
     pub timeouts: Timeouts,
     pub retry: Option<Arc<RetryPolicy>>,
     /// Path and query towards upstream; `None` leaves them.
@@ -50,13 +45,13 @@ pub struct MirrorPlan {
 }
 
 #[must_use]
-pub fn plan(chosen: &Chosen<'_>, request: &RequestView<'_>, dice: &mut Dice) -> Plan {
-    let route = chosen.route;
+pub fn plan(picked: &Picked, request: &RequestView<'_>, dice: &mut Dice) -> Plan {
+    let route = &picked.route;
     if let Some(refusal) = &route.refusal {
         return Plan::Refused(Failure::refused(&refusal.details));
     }
     match &route.action {
-        RouteAction::Forward(forward) => plan_forward(route, forward, request, dice),
+        RouteAction::Forward(forward) => plan_forward(picked, forward, request, dice),
         RouteAction::Redirect(redirect) => plan_redirect(route, redirect, request),
         RouteAction::DirectResponse { status, body } => Plan::Direct { status: *status, body: body.clone() },
     }
@@ -69,11 +64,12 @@ fn plan_redirect(route: &Route, redirect: &Redirect, request: &RequestView<'_>) 
     }
 }
 
-fn plan_forward(route: &Arc<Route>, forward: &Forward, request: &RequestView<'_>, dice: &mut Dice) -> Plan {
-    let Some((cluster, weighted)) = choose_cluster(&forward.clusters, request, dice) else {
+fn plan_forward(picked: &Picked, forward: &Forward, request: &RequestView<'_>, dice: &mut Dice) -> Plan {
+    let Some(target) = picked.target.clone() else {
         return Plan::Refused(Failure::cluster_not_found(forward.cluster_not_found));
     };
-    let cluster_host = weighted.and_then(|(_, cluster)| cluster.host_rewrite.as_ref());
+    let route = &picked.route;
+    let cluster_host = route.weighted(target.weighted).and_then(|cluster| cluster.host_rewrite.as_ref());
     let mirrors = forward
         .mirrors
         .iter()
@@ -85,8 +81,6 @@ fn plan_forward(route: &Arc<Route>, forward: &Forward, request: &RequestView<'_>
         .collect();
     Plan::Forward(Box::new(ForwardPlan {
         route: route.clone(),
-        cluster,
-        weighted: weighted.map(|(index, _)| index),
         timeouts: timeouts(forward, request),
         retry: forward.retry.clone(),
         path: forward
@@ -96,41 +90,8 @@ fn plan_forward(route: &Arc<Route>, forward: &Forward, request: &RequestView<'_>
         host: rewrite_host(forward, cluster_host, request),
         mirrors,
         hash: hash(&forward.hash, request, dice),
+        target,
     }))
-}
-
-type Weighted<'f> = Option<(usize, &'f WeightedCluster)>;
-
-fn choose_cluster<'f>(
-    choice: &'f ClusterChoice,
-    request: &RequestView<'_>,
-    dice: &mut Dice,
-) -> Option<(ClusterName, Weighted<'f>)> {
-    match choice {
-        ClusterChoice::Single(name) => Some((name.clone(), None)),
-        ClusterChoice::Weighted { clusters, total } => {
-            let index =
-                weighted_index(clusters.iter().map(|cluster| cluster.weight), dice.below((*total).into()))?;
-            Some((clusters[index].name.clone(), Some((index, &clusters[index]))))
-        }
-        ClusterChoice::Header(name) => {
-            let value = request.headers.get(name)?.to_str().ok()?;
-            Some((value.into(), None))
-        }
-    }
-}
-
-/// The entry a point in `0..sum of weights` falls into.
-#[must_use]
-pub fn weighted_index(weights: impl Iterator<Item = u32>, point: u64) -> Option<usize> {
-    let mut end = 0;
-    weights
-        .enumerate()
-        .find(|(_, weight)| {
-            end += u64::from(*weight);
-            point < end
-        })
-        .map(|(index, _)| index)
 }
 
 impl ForwardPlan {
@@ -153,27 +114,10 @@ impl ForwardPlan {
         Failure::cluster_not_found(self.forward().cluster_not_found)
     }
 
-    fn weighted_cluster(&self) -> Option<&WeightedCluster> {
-        match &self.forward().clusters {
-            ClusterChoice::Weighted { clusters, .. } => clusters.get(self.weighted?),
-            _ => None,
-        }
-    }
-
     /// Mutations of the request, in Envoy's order: the cluster's, then the route's.
     pub fn request_mutations(&self) -> impl Iterator<Item = &HeaderMutations> {
-        self.weighted_cluster()
-            .map(|cluster| &cluster.request_headers)
-            .into_iter()
-            .chain([&self.route.request_headers])
-    }
-
-    /// Mutations of the response, in the same order.
-    pub fn response_mutations(&self) -> impl Iterator<Item = &HeaderMutations> {
-        self.weighted_cluster()
-            .map(|cluster| &cluster.response_headers)
-            .into_iter()
-            .chain([&self.route.response_headers])
+        let weighted = self.route.weighted(self.target.weighted);
+        weighted.map(|cluster| &cluster.request_headers).into_iter().chain([&self.route.request_headers])
     }
 }
 

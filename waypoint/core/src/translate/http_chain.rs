@@ -27,6 +27,7 @@ pub(super) fn chain(
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
     let access_logs = access_log::loggers(std::mem::take(&mut hcm.access_log), warnings)?;
+    let names_operation = hcm.tracing.is_some();
     let tracing = match hcm.tracing.take() {
         Some(tracing) => super::tracing::tracing(tracing, warnings).at("tracing")?,
         None => None,
@@ -57,6 +58,7 @@ pub(super) fn chain(
         routes: Arc::new(routes),
         access_logs,
         tracing,
+        names_operation,
     };
     if hcm.use_remote_address.take().is_some_and(|remote| remote.value) {
         return Err(Problem::unsupported("unsupported_field", "use_remote_address"));

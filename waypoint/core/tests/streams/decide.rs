@@ -18,7 +18,7 @@ use waypoint_core::model::route::{ClusterChoice, Route, RouteAction};
 use waypoint_core::policy::cors::{self, CorsDecision};
 use waypoint_core::policy::jwt::{self, Verdict};
 use waypoint_core::policy::{fault, rbac};
-use waypoint_core::routing::choose::choose;
+use waypoint_core::routing::pick::pick;
 use waypoint_core::routing::plan::{ForwardPlan, Plan, plan};
 use waypoint_core::routing::rewrite::HostPlan;
 
@@ -106,7 +106,7 @@ impl Asked {
 fn filters(chain: &HttpChain, request: &RequestView<'_>) -> Result<String, String> {
     let mut dice = Dice::new(1);
     let mut said = String::new();
-    let chosen = choose(&chain.routes, request);
+    let chosen = pick(&chain.routes, request, &mut dice);
     for filter in &chain.filters {
         match filter {
             HttpFilter::Rbac(config) => {
@@ -152,7 +152,7 @@ fn filters(chain: &HttpChain, request: &RequestView<'_>) -> Result<String, Strin
     }
     let Some(chosen) = chosen else { return Err(refusal(&Failure::route_not_found())) };
     let plan = plan(&chosen, request, &mut dice);
-    Ok(format!("{said}{}: {}", chosen.route.name, planned(&plan, chosen.route)))
+    Ok(format!("{said}{}: {}", chosen.route.name, planned(&plan, &chosen.route)))
 }
 
 fn refusal(failure: &Failure) -> String {
@@ -175,7 +175,7 @@ fn forward(plan: &ForwardPlan, route: &Route) -> String {
             let shares: Vec<_> = clusters.iter().map(|one| format!("{} {}", one.weight, one.name)).collect();
             shares.join(", ")
         }
-        _ => plan.cluster.to_string(),
+        _ => plan.target.cluster.to_string(),
     };
     if let Some(path) = &plan.path {
         write!(text, " as {path}").unwrap();

@@ -14,6 +14,7 @@ pub mod forward;
 pub mod record;
 mod relay;
 mod request;
+mod routed;
 mod upgraded;
 mod upload;
 
@@ -25,7 +26,7 @@ use super::head::{Refused, messaging_violation};
 use super::reply;
 use super::session::{Gone, RequestHead, Response as _, ResponseHead, Session};
 use crate::proxy::connection::Connection;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
 use waypoint_core::dice::Dice;
@@ -33,10 +34,10 @@ use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::grpc::web::{Encoder, GrpcWeb};
 use waypoint_core::model::http_chain::HttpChain;
 use waypoint_core::model::rate_limit::LocalRateLimit;
-use waypoint_core::model::route::{Cors, HeaderMutations, Route};
+use waypoint_core::model::route::{Cors, HeaderMutations};
 use waypoint_core::policy::cors;
 use waypoint_core::policy::ext_authz::{Answer, HeaderChange};
-use waypoint_core::routing::choose::choose;
+use waypoint_core::routing::pick::Picked;
 use waypoint_core::routing::plan::{DIRECT_DETAILS, Plan, plan};
 use waypoint_core::store::Snapshot;
 
@@ -59,7 +60,9 @@ pub struct Exchange<'c> {
     dice: Dice,
     /// What CORS adds to whatever answer is given.
     cors: Option<(Arc<Cors>, HeaderValue)>,
-    route: Option<Arc<Route>>,
+    picked: Option<Picked>,
+    /// What its route calls the request.
+    operation: Option<HeaderValue>,
     has_body: bool,
     /// What filters read of it.
     early: Early,
@@ -87,7 +90,8 @@ pub async fn run<S: Session>(
         record,
         dice,
         cors: None,
-        route: None,
+        picked: None,
+        operation: None,
         has_body,
         early: Early::default(),
         response_changes: Vec::new(),
@@ -150,16 +154,12 @@ impl Exchange<'_> {
         session: &mut S,
     ) -> Result<(Request, Plan), Refusal> {
         let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
+        self.pick(&request);
         let chain = self.chain.clone();
         let request = self.filter(request, &chain, session).await?;
-        let network = self.connection.tunnel.view(&self.record.metadata);
-        let chosen =
-            choose(&chain.routes, &request.routing_view(network)).ok_or_else(Failure::route_not_found)?;
-        self.record.route = Some(chosen.route.name.clone());
-        self.route = Some(chosen.route.clone());
-        self.record.include_attempt_count = chosen.virtual_host.include_request_attempt_count;
+        let picked = self.picked.as_ref().ok_or_else(Failure::route_not_found)?;
         let view = request.view(self.connection.tunnel.view(&self.record.metadata));
-        let plan = plan(&chosen, &view, &mut self.dice);
+        let plan = plan(picked, &view, &mut self.dice);
         Ok((request, plan))
     }
 
@@ -213,31 +213,25 @@ impl Exchange<'_> {
         mut head: ResponseHead,
         body: bytes::Bytes,
     ) -> After {
-        if let Some(route) = self.route.clone() {
-            self.mutate(&route.response_headers, &mut head.headers);
-        }
         self.record.details = DIRECT_DETAILS.into();
-        reply::frame(&mut head, body.len());
-        self.finish_head(&mut head);
-        self.record.bytes_sent += body.len() as u64;
-        self.send(session, head, body)
+        let body = reply::direct(&mut head, body, self.record.grpc);
+        self.local_reply(session, head, body)
     }
 
     /// A refusal, as the client is to see it.
     pub fn answer<S: Session>(&mut self, session: &mut S, failure: &Failure) -> After {
         self.record.failed(failure);
         let (mut head, body) = reply::of(failure, self.record.grpc);
-        self.finish_head(&mut head);
-        self.record.bytes_sent += body.len() as u64;
-        self.send(session, head, body)
+        if failure.flags.contains(ResponseFlag::UO) && !self.record.suppress_envoy {
+            head.set(reply::OVERLOADED, HeaderValue::from_static("true"));
+        }
+        self.local_reply(session, head, body)
     }
 
     fn answer_denied<S: Session>(&mut self, session: &mut S, failure: &Failure, answer: &Answer) -> After {
         self.record.failed(failure);
-        let (mut head, body) = reply::denied(failure, answer, self.record.grpc);
-        self.finish_head(&mut head);
-        self.record.bytes_sent += body.len() as u64;
-        self.send(session, head, body)
+        let (head, body) = reply::denied(failure, answer, self.record.grpc);
+        self.local_reply(session, head, body)
     }
 
     fn answer_limited<S: Session>(
@@ -249,9 +243,7 @@ impl Exchange<'_> {
         self.record.failed(failure);
         let (mut head, body) = reply::of(failure, self.record.grpc);
         self.mutate(&limit.response_headers, &mut head.headers);
-        self.finish_head(&mut head);
-        self.record.bytes_sent += body.len() as u64;
-        self.send(session, head, body)
+        self.local_reply(session, head, body)
     }
 
     fn answer_with<S: Session>(
@@ -264,6 +256,23 @@ impl Exchange<'_> {
         reply::frame(&mut head, 0);
         self.finish_head(&mut head);
         self.send(session, *head, bytes::Bytes::new())
+    }
+
+    /// Envoy: the route's header changes apply to local replies too, and its content type comes before ours.
+    fn local_reply<S: Session>(
+        &mut self,
+        session: &mut S,
+        mut head: ResponseHead,
+        body: bytes::Bytes,
+    ) -> After {
+        let content_type = head.headers.remove(CONTENT_TYPE);
+        self.change_response(&mut head.headers);
+        if let Some(content_type) = content_type {
+            head.headers.entry(CONTENT_TYPE).or_insert(content_type);
+        }
+        self.finish_head(&mut head);
+        self.record.bytes_sent += body.len() as u64;
+        self.send(session, head, body)
     }
 
     /// An answer of our own, whole.
@@ -316,10 +325,11 @@ impl Exchange<'_> {
         if let Some((cors, origin)) = &self.cors {
             cors::response_headers(cors, origin, &mut head.headers);
         }
-        if let Some(decorator) = self.route.as_ref().and_then(|route| route.decorator.clone())
+        if let Some(operation) = &self.operation
+            && self.chain.names_operation
             && !self.record.suppress_envoy
         {
-            head.set(reply::DECORATOR, decorator);
+            head.set(reply::DECORATOR, operation.clone());
         }
         self.encoder = self.grpc_web.and_then(|web| web.respond(&mut head.headers));
         reply::stamp(head, self.chain.server.as_ref());
@@ -330,7 +340,7 @@ impl Exchange<'_> {
     }
 
     /// Applies configured header changes, with formats evaluated over what is known so far.
-    pub fn mutate(&mut self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
+    pub fn mutate(&self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
         if mutations.is_empty() {
             return;
         }
@@ -348,7 +358,7 @@ impl Exchange<'_> {
             self.record.flag(ResponseFlag::DC);
         }
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
-        let operation = self.route.as_ref().and_then(|route| route.decorator.as_ref()?.to_str().ok());
+        let operation = self.operation.as_ref().and_then(|operation| operation.to_str().ok());
         self.record.write(&context, &self.chain, operation);
     }
 }

@@ -11,6 +11,7 @@ use waypoint_core::failure::{Failure, GrpcStatus};
 use waypoint_core::policy::ext_authz::{self, Answer};
 
 pub const DECORATOR: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
+pub const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 pub const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -52,6 +53,23 @@ pub fn denied(failure: &Failure, answer: &Answer, grpc: bool) -> (ResponseHead, 
     (head, answer.body.clone())
 }
 
+/// A redirect's or direct response's head; the body as it is sent. Envoy: gRPC clients get a status of theirs for any.
+pub fn direct(head: &mut ResponseHead, body: Bytes, grpc: bool) -> Bytes {
+    if grpc {
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let trailers_only =
+            grpc_head(&Failure { status: head.status, body: body.into(), ..Failure::route_not_found() });
+        head.status = trailers_only.status;
+        head.headers.extend(trailers_only.headers);
+        return Bytes::new();
+    }
+    if !body.is_empty() {
+        head.set(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    frame(head, body.len());
+    body
+}
+
 fn grpc_head(failure: &Failure) -> ResponseHead {
     let GrpcStatus(status) = failure.grpc_status.unwrap_or_else(|| GrpcStatus::from_http(failure.status));
     let mut head = ResponseHead::new(StatusCode::OK);
@@ -67,7 +85,8 @@ fn grpc_head(failure: &Failure) -> ResponseHead {
 }
 
 pub fn frame(head: &mut ResponseHead, length: usize) {
-    if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+    // Without a body HTTP/1 says so itself where it must, and HTTP/2 need not.
+    if length > 0 && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         head.set(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn no_chain() -> Arc<HttpChain> {
         routes: Arc::default(),
         access_logs: Vec::new(),
         tracing: None,
+        names_operation: false,
     };
     CHAIN.get_or_init(|| Arc::new(make())).clone()
 }

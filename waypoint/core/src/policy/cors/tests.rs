@@ -88,7 +88,7 @@ fn headers_replace_the_upstreams() {
     let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://example.com");
     assert_eq!(names.len(), 3, "{names:?}");
-    preflight_headers(&rules, &origin, &mut headers);
+    preflight_headers(&rules, Some(&origin), &HeaderMap::new(), &mut headers);
     for (name, value) in [
         ("access-control-allow-origin", "https://example.com"),
         ("access-control-allow-credentials", "true"),
@@ -99,4 +99,43 @@ fn headers_replace_the_upstreams() {
     ] {
         assert_eq!(headers[name], value);
     }
+}
+
+fn preflight(rules: &Cors, origin: Option<&'static str>, asked: &[(HeaderName, &'static str)]) -> String {
+    let asked = asked
+        .iter()
+        .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+        .collect::<HeaderMap>();
+    let mut headers = HeaderMap::new();
+    preflight_headers(rules, origin.map(HeaderValue::from_static).as_ref(), &asked, &mut headers);
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines.join(" ").replace("access-control-", "")
+}
+
+#[test]
+fn stars_are_answered_with_what_was_asked_for() {
+    let open = Cors {
+        allow_methods: Some(HeaderValue::from_static("*")),
+        allow_headers: Some(HeaderValue::from_static("*")),
+        ..cors(vec![])
+    };
+    let (method, names) = (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS);
+    assert_eq!(
+        preflight(&open, Some("https://a"), &[(method.clone(), "PUT"), (names.clone(), "x-a, x-b")]),
+        "allow-credentials=true allow-headers=x-a, x-b allow-methods=PUT allow-origin=https://a \
+         expose-headers=x-exposed max-age=86400"
+    );
+    assert!(preflight(&open, Some("https://a"), &[(method.clone(), "PUT")]).contains("allow-headers= "));
+    let listed = preflight(&cors(vec![]), Some("https://a"), &[(method, "PUT"), (names, "x-a")]);
+    assert!(listed.contains("allow-headers=x-custom allow-methods=GET,POST"), "{listed}");
+}
+
+#[test]
+fn a_stranger_is_told_everything_but_its_origin() {
+    assert_eq!(
+        preflight(&cors(vec![]), None, &[(ACCESS_CONTROL_REQUEST_METHOD, "PUT")]),
+        "allow-credentials=true allow-headers=x-custom allow-methods=GET,POST max-age=86400"
+    );
 }

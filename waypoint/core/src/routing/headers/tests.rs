@@ -1,8 +1,8 @@
 use super::*;
 use crate::matching::view::sample::Sample;
 use crate::model::access_log::{Operator, Segment};
-use crate::model::route::{Forward, HeaderAdd, PathMatch, PathRewrite, RouteAction, VirtualHost};
-use crate::routing::choose::Chosen;
+use crate::model::route::{Forward, HeaderAdd, PathMatch, PathRewrite, RouteAction};
+use crate::routing::pick::Picked;
 use crate::routing::plan::sample::{forward, route};
 use crate::routing::plan::{Plan, plan};
 use std::sync::Arc;
@@ -84,11 +84,11 @@ fn clients_do_not_speak_for_proxies() {
 
 fn finalized(forward: Forward, suppress: bool) -> HeaderMap {
     let route = route(PathMatch::Any, RouteAction::Forward(Box::new(forward)));
-    let virtual_host = VirtualHost::default();
     let sample =
         Sample::get("/old?b=1").header("content-type", "application/grpc").header("grpc-timeout", "1S");
-    let chosen = Chosen { virtual_host: &virtual_host, route: &route };
-    let Plan::Forward(plan) = plan(&chosen, &sample.view(), &mut crate::dice::Dice::new(0)) else { panic!() };
+    let mut dice = crate::dice::Dice::new(0);
+    let picked = Picked::of(&route, &sample.view(), &mut dice);
+    let Plan::Forward(plan) = plan(&picked, &sample.view(), &mut dice) else { panic!() };
     let mut headers = sample.headers.clone();
     headers.remove("content-type");
     let original = Original { path: sample.path.as_str(), authority: sample.authority };

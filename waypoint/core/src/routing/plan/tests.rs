@@ -2,15 +2,17 @@ use super::*;
 use crate::matching::view::sample::Sample;
 use crate::model::Refusal;
 use crate::model::route::{
-    Fraction, HeaderAdd, HeaderAppendAction, HeaderText, Mirror, PathMatch, PathRewrite, VirtualHost,
+    ClusterChoice, Fraction, HeaderAdd, HeaderAppendAction, HeaderText, Mirror, PathMatch, PathRewrite,
+    WeightedCluster,
 };
+use crate::routing::pick::weighted_index;
 use crate::routing::plan::sample::{forward, route};
 use http::HeaderName;
 use proptest::prelude::*;
 
 fn planned(route: &Arc<Route>, sample: &Sample, seed: u64) -> Plan {
-    let virtual_host = VirtualHost::default();
-    plan(&Chosen { virtual_host: &virtual_host, route }, &sample.view(), &mut Dice::new(seed))
+    let mut dice = Dice::new(seed);
+    plan(&Picked::of(route, &sample.view(), &mut dice), &sample.view(), &mut dice)
 }
 
 fn forwarded(forward: Forward, sample: &Sample, seed: u64) -> ForwardPlan {
@@ -49,7 +51,7 @@ fn weights_are_held_and_zero_is_never_chosen() {
     for seed in 0..10_000 {
         let plan =
             forwarded(Forward { clusters: weighted(&[90, 10, 0]), ..forward() }, &Sample::get("/"), seed);
-        counts[plan.weighted.unwrap()] += 1;
+        counts[plan.target.weighted.unwrap()] += 1;
     }
     assert!((8800..9200).contains(&counts[0]) && counts[2] == 0, "{counts:?}");
 }
@@ -58,7 +60,7 @@ fn weights_are_held_and_zero_is_never_chosen() {
 fn a_weighted_cluster_brings_its_own_headers_and_host() {
     let plan = (0..100)
         .map(|seed| forwarded(Forward { clusters: weighted(&[1, 1]), ..forward() }, &Sample::get("/"), seed))
-        .find(|plan| &*plan.cluster == "c1")
+        .find(|plan| &*plan.target.cluster == "c1")
         .unwrap();
     assert_eq!(plan.host, HostPlan::Set(HeaderValue::from_static("one.example")));
     let first = |mut mutations: Box<dyn Iterator<Item = &HeaderMutations> + '_>| {
@@ -67,14 +69,16 @@ fn a_weighted_cluster_brings_its_own_headers_and_host() {
         value.clone()
     };
     assert_eq!(first(Box::new(plan.request_mutations())), "req-1");
-    assert_eq!(first(Box::new(plan.response_mutations())), "resp-1");
+    let picked =
+        Picked { route: plan.route.clone(), target: Some(plan.target), include_attempt_count: false };
+    assert_eq!(first(Box::new(picked.response_mutations())), "resp-1");
 }
 
 #[test]
 fn clusters_by_header() {
     let clusters = || ClusterChoice::Header(HeaderName::from_static("x-cluster"));
     let named = Sample::get("/").header("x-cluster", "other");
-    assert_eq!(&*forwarded(Forward { clusters: clusters(), ..forward() }, &named, 0).cluster, "other");
+    assert_eq!(&*forwarded(Forward { clusters: clusters(), ..forward() }, &named, 0).target.cluster, "other");
     let without = RouteAction::Forward(Box::new(Forward { clusters: clusters(), ..forward() }));
     let Plan::Refused(failure) = planned(&route(PathMatch::Any, without), &Sample::get("/"), 0) else {
         panic!()

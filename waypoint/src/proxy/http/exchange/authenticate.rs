@@ -52,13 +52,12 @@ impl Exchange<'_> {
         if !effects.change_request() {
             return;
         }
-        if effects.reroute() {
-            request.route_anew();
-        } else {
-            request.keep_route();
-        }
+        let reroute = effects.reroute();
         effects.apply(&mut request.headers, &mut request.path, &mut self.record.metadata);
         self.record.request_headers = request.headers.clone();
+        if reroute {
+            self.pick(request);
+        }
     }
 
     fn unauthenticated(&self, config: &JwtAuthn, request: &Request, status: JwtStatus) -> Refusal {
@@ -84,8 +83,6 @@ impl Exchange<'_> {
         self.record.failed(failure);
         let (mut head, body) = reply::of(failure, self.record.grpc);
         head.set(WWW_AUTHENTICATE, challenge);
-        self.finish_head(&mut head);
-        self.record.bytes_sent += body.len() as u64;
-        self.send(session, head, body)
+        self.local_reply(session, head, body)
     }
 }

@@ -13,7 +13,6 @@ use waypoint_core::model::metadata::MetadataValue;
 use waypoint_core::policy::ext_authz::{
     self, Allowed, Answer, CheckBody, Enabled, FAILURE_ALLOWED, HttpCheck, Verdict,
 };
-use waypoint_core::routing::choose::choose;
 
 const FILTER: &str = "envoy.filters.http.ext_authz";
 
@@ -35,11 +34,8 @@ impl Exchange<'_> {
         if enabled == Enabled::Skip {
             return Ok(());
         }
-        let chain = self.chain.clone();
-        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
         // Without a route the answer is 404, and there is nothing to guard.
-        let Some(chosen) = choose(&chain.routes, &view) else { return Ok(()) };
-        let route = chosen.route.ext_authz.clone();
+        let Some(route) = self.route().map(|route| route.ext_authz.clone()) else { return Ok(()) };
         if route.as_deref() == Some(&ExtAuthzPerRoute::Disabled) {
             return Ok(());
         }
@@ -133,12 +129,8 @@ impl Exchange<'_> {
     }
 
     fn allow(&mut self, config: &ExtAuthz, allowed: Allowed, request: &mut Request) {
-        if allowed.changes_request() {
-            if config.clear_route_cache {
-                request.route_anew();
-            } else {
-                request.keep_route();
-            }
+        let changed = allowed.changes_request();
+        if changed {
             allowed.apply(&mut request.headers);
             if allowed.query != ext_authz::QueryChanges::default() {
                 request.path = ext_authz::edit_query(&request.path, &allowed.query);
@@ -146,6 +138,9 @@ impl Exchange<'_> {
             self.record.request_headers = request.headers.clone();
         }
         self.learn(config, allowed.metadata);
+        if changed && config.clear_route_cache {
+            self.pick(request);
+        }
         self.response_changes.extend(allowed.response);
     }
 

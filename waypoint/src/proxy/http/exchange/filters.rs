@@ -17,7 +17,6 @@ use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
 use waypoint_core::policy::rate_limit::{self, Limit};
 use waypoint_core::policy::{fault, rbac};
-use waypoint_core::routing::choose::choose;
 
 pub(super) enum FilterVerdict {
     Continue,
@@ -72,15 +71,12 @@ impl Exchange<'_> {
     }
 
     fn limit(&mut self, limit: &Arc<LocalRateLimit>, request: &mut Request) -> FilterVerdict {
-        let chain = self.chain.clone();
-        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
-        let of_route = choose(&chain.routes, &view).and_then(|chosen| chosen.route.local_rate_limit.as_ref());
-        let limit = of_route.unwrap_or(limit);
+        let of_route = self.route().and_then(|route| route.local_rate_limit.clone());
+        let limit = of_route.as_ref().unwrap_or(limit);
         let now = self.connection.worker.process.started.elapsed();
         match rate_limit::decide(limit, self.record.grpc, now, &mut self.dice) {
             Limit::Pass => FilterVerdict::Continue,
             Limit::Mark => {
-                request.keep_route();
                 self.mutate(&limit.request_headers_when_not_enforced, &mut request.headers);
                 FilterVerdict::Continue
             }
@@ -89,14 +85,11 @@ impl Exchange<'_> {
     }
 
     fn inject_fault(&mut self, request: &Request) -> FilterVerdict {
-        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
-        let chain = self.chain.clone();
-        let Some(chosen) = choose(&chain.routes, &view) else { return FilterVerdict::Continue };
-        let Some(fault) = &chosen.route.fault else { return FilterVerdict::Continue };
-        let decision = fault::decide(fault, &view, &mut self.dice);
-        if decision.delay.is_some() || decision.abort.is_some() {
-            self.record.route = Some(chosen.route.name.clone());
-        }
+        let Some(fault) = self.route().and_then(|route| route.fault.clone()) else {
+            return FilterVerdict::Continue;
+        };
+        let view = request.view(self.connection.tunnel.view(&self.record.metadata));
+        let decision = fault::decide(&fault, &view, &mut self.dice);
         let abort = decision.abort_failure();
         match (decision.delay, abort) {
             (Some(delay), abort) => {
@@ -109,21 +102,18 @@ impl Exchange<'_> {
     }
 
     fn check_cors(&mut self, request: &Request) -> FilterVerdict {
-        let view = request.routing_view(self.connection.tunnel.view(&self.record.metadata));
-        let chain = self.chain.clone();
-        let route = choose(&chain.routes, &view).map(|chosen| chosen.route);
-        let Some(rules) = route.and_then(|route| route.cors.as_ref()) else { return FilterVerdict::Continue };
-        match cors::decide(rules, &view) {
+        let Some(rules) = self.route().and_then(|route| route.cors.clone()) else {
+            return FilterVerdict::Continue;
+        };
+        match cors::decide(&rules, &request.view(self.connection.tunnel.view(&self.record.metadata))) {
             CorsDecision::Ignore => FilterVerdict::Continue,
             CorsDecision::Apply { origin } => {
-                self.cors = Some((rules.clone(), origin));
+                self.cors = Some((rules, origin));
                 FilterVerdict::Continue
             }
             CorsDecision::Preflight { origin } => {
                 let mut head = ResponseHead::new(StatusCode::OK);
-                if let Some(origin) = origin {
-                    cors::preflight_headers(rules, &origin, &mut head.headers);
-                }
+                cors::preflight_headers(&rules, origin.as_ref(), &request.headers, &mut head.headers);
                 FilterVerdict::Answer(Box::new(head), "cors_response")
             }
         }

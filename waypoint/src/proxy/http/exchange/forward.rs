@@ -15,7 +15,9 @@ use crate::proxy::upstream::error::UpstreamError;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use http_body::Body as _;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use waypoint_core::balance::{ActiveRequest, HostId, Observed, Permit};
@@ -29,6 +31,8 @@ use waypoint_core::routing::retry::{Outcome, RetryDecision, RetryState};
 use waypoint_core::routing::rewrite::HostPlan;
 use waypoint_core::store::ClusterEntry;
 
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
 /// The request as upstream gets it; cloned for each attempt.
@@ -96,11 +100,10 @@ impl Exchange<'_> {
     }
 
     async fn prepare(&mut self, request: Request, plan: ForwardPlan) -> Result<Forwarding, Failure> {
-        self.record.cluster = Some(plan.cluster.clone());
-        let ready = cluster::ready(&self.connection.worker, &self.snapshot, &plan.cluster).await;
+        let ready = cluster::ready(&self.connection.worker, &self.snapshot, &plan.target.cluster).await;
         let (snapshot, entry) = ready.ok_or_else(|| plan.cluster_not_found())?;
         self.snapshot = snapshot;
-        self.record.service = entry.cluster.service.clone();
+        self.record.leads_to(&plan.target.cluster, Some(&entry));
         let overflow = || Failure::reset(ResetReason::Overflow, &ResetContext::default());
         let permit = entry.breakers.request().ok_or_else(overflow)?;
         // The host the client asked for, before the route changes it. Envoy: both look at it before the router does.
@@ -349,6 +352,17 @@ impl Prepared {
         self.host.to_str().ok()
     }
 
+    /// Envoy: what a client of its own sends says so; a copy of a request is such a thing.
+    pub fn sent_by(&mut self, address: Option<IpAddr>) {
+        self.headers.insert(INTERNAL, HeaderValue::from_static("true"));
+        let Some(address) = address else { return };
+        let before = self.headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
+        let list = before.map_or_else(|| address.to_string(), |before| format!("{before},{address}"));
+        if let Ok(list) = HeaderValue::try_from(list) {
+            self.headers.insert(FORWARDED_FOR, list);
+        }
+    }
+
     pub fn append_to_host(&mut self, suffix: &str) {
         let Ok(host) = self.host.to_str() else { return };
         let changed = match host.rsplit_once(':') {
@@ -378,6 +392,10 @@ impl Prepared {
             uri.authority = host.to_str().ok().and_then(|host| host.parse().ok());
         } else {
             headers.insert(HOST, host);
+            // RFC 9110 §8.6, and what Envoy does: where a body could be, its absence is said.
+            if request.body().is_end_stream() && may_have_body(request.method()) {
+                headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+            }
         }
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_else(|_| Uri::from(path));
         // Bodies without a length keep having none; hyper chooses the framing.
@@ -399,6 +417,10 @@ impl Prepared {
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+}
+
+fn may_have_body(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT)
 }
 
 /// Whether the endpoint agreed to the upgrade it was asked for; every other answer is an answer like any.

@@ -18,7 +18,7 @@ use waypoint_core::model::http_chain::{HttpChain, HttpFilter};
 use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::model::route::ClusterName;
 use waypoint_core::routing::trace_context::TraceContext;
-use waypoint_core::store::Snapshot;
+use waypoint_core::store::{ClusterEntry, Snapshot};
 use waypoint_core::telemetry::record::{self, Protocol, RequestRecord, Upstream};
 use waypoint_core::telemetry::span;
 
@@ -126,6 +126,12 @@ impl Record {
     pub fn traced(&mut self, trace: TraceContext) {
         self.trace_id = Some(trace.trace_id_text().into());
         self.trace = Some(trace);
+    }
+
+    /// A cluster that is not there is none. Envoy: `%UPSTREAM_CLUSTER%` is empty.
+    pub fn leads_to(&mut self, cluster: &ClusterName, entry: Option<&Arc<ClusterEntry>>) {
+        self.cluster = entry.map(|_| cluster.clone());
+        self.service = entry.and_then(|entry| entry.cluster.service.clone());
     }
 
     pub fn flag(&mut self, flag: ResponseFlag) {

@@ -81,7 +81,7 @@ impl Exchange<'_> {
                 record,
                 snapshot,
                 chain,
-                route: self.route.clone(),
+                operation: self.operation.take(),
                 _held: (lease, chosen),
             };
             return After::Upgrade(Box::new(upgrade));
@@ -113,9 +113,8 @@ impl Exchange<'_> {
         if !self.record.suppress_envoy {
             headers.insert(reply::SERVICE_TIME, HeaderValue::from(self.record.elapsed_millis()));
         }
-        for mutations in forwarding.plan.response_mutations() {
-            self.mutate(mutations, &mut headers);
-        }
+        self.record.status = Some(status.as_u16());
+        self.change_response(&mut headers);
         if let Some(cookie) = &forwarding.plan.hash.set_cookie {
             headers.append(SET_COOKIE, cookie.clone());
         }

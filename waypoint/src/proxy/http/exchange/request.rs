@@ -34,8 +34,6 @@ pub(super) struct Request {
     pub(super) case: Option<Arc<HeaderCase>>,
     scheme: &'static str,
     remote_ip: IpAddr,
-    /// Headers and path as they were when they were last routed by, where a filter changed them since.
-    routed_by: Option<Box<(HeaderMap, NormalizedPath)>>,
 }
 
 impl Request {
@@ -84,18 +82,7 @@ impl Request {
             PathOutcome::Redirect { location } => return Err(redirect(&location)),
         };
         let remote_ip = remote_ip(&headers, record.source.ip());
-        Ok(Self {
-            method,
-            path,
-            authority,
-            version,
-            headers,
-            upgrade,
-            scheme,
-            remote_ip,
-            routed_by: None,
-            case,
-        })
+        Ok(Self { method, path, authority, version, headers, upgrade, scheme, remote_ip, case })
     }
 
     #[must_use]
@@ -108,28 +95,6 @@ impl Request {
             scheme: self.scheme,
             headers: &self.headers,
             remote_ip: self.remote_ip,
-        }
-    }
-}
-
-/// Routing again, or not. Envoy: the cached route, and `clear_route_cache` of filters.
-impl Request {
-    /// What is about to change must not lead to another route.
-    pub(super) fn keep_route(&mut self) {
-        self.routed_by.get_or_insert_with(|| Box::new((self.headers.clone(), self.path.clone())));
-    }
-
-    /// The route is chosen by what the request is now.
-    pub(super) fn route_anew(&mut self) {
-        self.routed_by = None;
-    }
-
-    #[must_use]
-    pub(super) fn routing_view<'a>(&'a self, connection: NetworkView<'a>) -> RequestView<'a> {
-        let view = self.view(connection);
-        match self.routed_by.as_deref() {
-            Some((headers, path)) => RequestView { headers, path, ..view },
-            None => view,
         }
     }
 }

@@ -5,12 +5,12 @@ use super::record::{Context, Record};
 use crate::proxy::connection::Connection;
 use crate::proxy::tcp::copy::{self, Counters};
 use crate::proxy::upstream::pool::Lease;
+use http::HeaderValue;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use waypoint_core::failure::ResponseFlag;
 use waypoint_core::model::http_chain::HttpChain;
-use waypoint_core::model::route::Route;
 use waypoint_core::store::Snapshot;
 
 pub struct Upgrade {
@@ -18,7 +18,7 @@ pub struct Upgrade {
     pub(super) record: Record,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) chain: Arc<HttpChain>,
-    pub(super) route: Option<Arc<Route>>,
+    pub(super) operation: Option<HeaderValue>,
     /// Keeps the connection's and the endpoint's counts.
     pub(super) _held: (Lease, Chosen),
 }
@@ -41,7 +41,7 @@ impl Upgrade {
             Some(copy::Ended::Clean | copy::Ended::TooLong) => {}
         }
         let context = Context { snapshot: &self.snapshot, connection };
-        let operation = self.route.as_ref().and_then(|route| route.decorator.as_ref()?.to_str().ok());
+        let operation = self.operation.as_ref().and_then(|operation| operation.to_str().ok());
         self.record.write(&context, &self.chain, operation);
     }
 }
