@@ -1,6 +1,6 @@
 //! Handing records to metrics and access logs; what they contain is the core's.
 
-use super::connection::Connection;
+use super::connection::Tunnel;
 use super::worker::Worker;
 use std::sync::Arc;
 use waypoint_core::model::access_log::{AccessLog, LogOutput};
@@ -11,14 +11,13 @@ use waypoint_core::telemetry::record::{Downstream, RequestRecord};
 
 /// The client's side of a record.
 #[must_use]
-pub fn downstream<'a>(connection: &'a Connection, snapshot: &'a Snapshot) -> Downstream<'a> {
-    let tunnel = &connection.tunnel;
+pub fn downstream<'a>(worker: &'a Worker, tunnel: &'a Tunnel, snapshot: &'a Snapshot) -> Downstream<'a> {
     Downstream {
         local_address: tunnel.target,
         remote_address: Some(tunnel.source),
         direct_remote_address: Some(tunnel.source),
         peer_principal: tunnel.principal.as_ref(),
-        local_principal: Some(&connection.worker.process.local_principal),
+        local_principal: Some(&worker.process.local_principal),
         requested_server_name: tunnel.sni.as_deref(),
         workload: tunnel.workload(snapshot),
     }

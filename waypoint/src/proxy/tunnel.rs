@@ -6,6 +6,7 @@ use super::admission::{NotAdmitted, admit};
 use super::connection::{Connection, Tunnel};
 use super::http::session::ResponseHead;
 use super::http::{reply, serve};
+use super::refused;
 use super::sni::{self, Hello};
 use super::sniff::{self, Verdict, Wanted};
 use super::stream::{InnerStream, Rewind, refuse};
@@ -56,15 +57,19 @@ async fn run(worker: Arc<Worker>, connect: ConnectStream) {
         admit(&worker, &snapshot, &tunnel, connect.peer().local)
     {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, %reason, "tunnel refused");
+        refused::connect(&worker, &snapshot, &tunnel, status, &reason);
         return connect.refuse(status, headers);
     }
     let decision = snapshot.chain(&tunnel.as_target(), Sniffed::NotYet);
     if let Some(refusal) = unhonoured(&snapshot, &decision) {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, reason = refusal, "tunnel refused");
+        refused::connect(&worker, &snapshot, &tunnel, StatusCode::SERVICE_UNAVAILABLE, refusal);
         return connect.refuse(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
     }
     if matches!(decision, ChainDecision::None) && !is_inspected(&snapshot, &tunnel) {
         tracing::info!(source = %tunnel.source, target = &*tunnel.authority, "no filter chain serves this target");
+        refused::unmatched(&worker, &snapshot, &tunnel);
+        refused::connect(&worker, &snapshot, &tunnel, StatusCode::SERVICE_UNAVAILABLE, refused::NO_CHAIN);
         return connect.refuse(StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new());
     }
     let mut stream = match connect.accept(stamped()) {
@@ -83,6 +88,7 @@ async fn run(worker: Arc<Worker>, connect: ConnectStream) {
         ChainDecision::None => {
             let mut first = [0];
             let _ = timeout(limits::SNIFF_TIMEOUT, stream.read(&mut first)).await; // refused whatever it is
+            refused::unmatched(&worker, &snapshot, &tunnel);
             refuse(Rewind::new(bytes::Bytes::new(), stream)).await;
         }
     }
@@ -137,7 +143,10 @@ async fn serve_sniffed(worker: Arc<Worker>, tunnel: Tunnel, mut stream: TunnelSt
     let inner = Rewind::new(seen.freeze(), stream);
     match snapshot.chain(&tunnel.as_target(), sniffed) {
         ChainDecision::Chain(chain) => serve_chain(worker, tunnel, (inner, sniffed), &chain).await,
-        _ => refuse(inner).await,
+        _ => {
+            refused::unmatched(&worker, &snapshot, &tunnel);
+            refuse(inner).await;
+        }
     }
 }
 

@@ -155,7 +155,9 @@ pub enum Operator {
     Environment(Box<str>),
     StreamId,
     TraceId,
-    /// An operator Envoy has and we hold no value for (`CEL`, `DOWNSTREAM_TLS_CIPHER`): always missing, and warned about.
+    /// `CEL(expression)`.
+    Expression(Arc<Expression>),
+    /// An operator Envoy has and we hold no value for (`DOWNSTREAM_TLS_CIPHER`): always missing, and warned about.
     Unavailable(Box<str>),
 }
 

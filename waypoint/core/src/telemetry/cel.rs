@@ -34,6 +34,12 @@ pub fn label(expression: &Expression, record: &RequestRecord<'_>) -> Box<str> {
     text.into()
 }
 
+/// What `%CEL()%` prints; `None` where the expression has no value.
+#[must_use]
+pub fn text(expression: &Expression, record: &RequestRecord<'_>) -> Option<String> {
+    evaluate(expression, record).ok().map(|value| values::print(&value))
+}
+
 fn evaluate(expression: &Expression, record: &RequestRecord<'_>) -> Result<Value, ExecutionError> {
     let attributes = Attributes(record);
     let mut context = Context::with_env(LIBRARY.clone());

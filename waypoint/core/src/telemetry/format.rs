@@ -1,8 +1,8 @@
 //! Evaluates parsed formats over a [`RequestRecord`]. A missing value prints as `-` in text and is null in JSON.
 //! Envoy: `source/common/formatter/`.
 
-use super::peer;
 use super::record::{Protocol, RequestRecord};
+use super::{cel, peer};
 use crate::model::access_log::{Format, JsonField, LogHeader, Operator, Segment};
 use crate::model::metadata::MetadataValue;
 use chrono::{DateTime, Utc};
@@ -153,6 +153,9 @@ pub fn evaluate<'a>(operator: &'a Operator, record: &'a RequestRecord<'_>) -> Ev
         // Constant since the process began, so reading it here is no IO.
         Operator::Environment(name) => {
             std::env::var(&**name).map_or(Evaluated::Missing, |value| Evaluated::Text(value.into()))
+        }
+        Operator::Expression(expression) => {
+            cel::text(expression, record).map_or(Evaluated::Missing, |text| Evaluated::Text(text.into()))
         }
         Operator::DynamicMetadata { filter, path } => {
             record.metadata.value(filter, path).map_or(Evaluated::Missing, Evaluated::Tree)

@@ -4,7 +4,7 @@
 //! for each request, over lists only the configuration can make long.
 
 use super::problem::{Problem, Result, Warnings};
-use crate::limits::EXPRESSION_BYTES_MAX;
+use crate::limits::{EXPRESSION_BYTES_MAX, REGEX_SIZE_BYTES_MAX};
 use crate::model::expression::Expression;
 use crate::telemetry::cel::attributes::{Known, known};
 use cel::Program;
@@ -117,8 +117,21 @@ impl Check<'_> {
         {
             return self.attribute(root, Some(key.inner()));
         }
+        if name == "matches" {
+            self.pattern(call.args.last())?;
+        }
         call.target.iter().try_for_each(|target| self.visit(target))?;
         call.args.iter().try_for_each(|argument| self.visit(argument))
+    }
+
+    /// Compiled anew by each evaluation, so neither long nor a client's.
+    fn pattern(&self, argument: Option<&IdedExpr>) -> Result<()> {
+        let Some(Expr::Literal(LiteralValue::String(pattern))) = argument.map(|argument| &argument.expr)
+        else {
+            return Err(unsupported(self.text, "its pattern is not a literal"));
+        };
+        let checked = regex::RegexBuilder::new(pattern.inner()).size_limit(REGEX_SIZE_BYTES_MAX).build();
+        checked.map(|_| ()).map_err(|_| unsupported(self.text, "bad pattern"))
     }
 
     fn attribute(&mut self, root: &str, field: Option<&str>) -> Result<()> {

@@ -3,14 +3,13 @@
 //! Grammar, of `SubstitutionFormatParser`: `%%` is a percent sign; a command is `[A-Z0-9_]+`, its parameters run to the
 //! first `)` that is followed by `%` or `:digits%`. An unknown command is a rejection, as in Envoy.
 
-use super::problem::{Problem, Result};
-use super::values;
+use super::problem::{Problem, Result, Warnings};
+use super::{cel, values};
 use crate::model::access_log::{Format, LogHeader, Operator, Segment};
 use chrono::format::{Item, StrftimeItems};
 
 /// Commands Envoy knows and we hold no value for; a family is named by its prefix and a `*`.
 const UNAVAILABLE: &[&str] = &[
-    "CEL",
     "CONNECTION_ID",
     "UPSTREAM_CONNECTION_ID",
     "CUSTOM_FLAGS",
@@ -158,6 +157,7 @@ fn operator(name: &str, parameters: Option<&str>) -> Result<Operator> {
             let (filter, path) = metadata(required(name, parameters)?);
             Ok(Operator::ClusterMetadata { filter, path })
         }
+        "CEL" => Ok(expression(required(name, parameters)?)),
         "METADATA" => typed_metadata(required(name, parameters)?),
         _ if is_unavailable(name) => Ok(Operator::Unavailable(name.into())),
         _ => Err(Problem::invalid(format_args!("unknown access log operator %{name}%"))),
@@ -258,6 +258,20 @@ fn metadata(parameters: &str) -> (Box<str>, Box<[Box<str>]>) {
     let mut parts = parameters.split(':');
     let filter = parts.next().unwrap_or_default().into();
     (filter, parts.map(Into::into).collect())
+}
+
+/// One that cannot be evaluated, or speaks of what has no value here, is named as any such operator is.
+fn expression(text: &str) -> Operator {
+    let mut warnings = Warnings::default();
+    let why = match cel::expression(text, &mut warnings) {
+        Ok(expression) => match warnings.into_list().into_iter().next() {
+            None => return Operator::Expression(expression),
+            Some(warning) => format!("{text}: {}", warning.text),
+        },
+        Err(Problem::Unsupported { what, .. }) => what,
+        Err(Problem::Invalid { reason, .. }) => reason,
+    };
+    Operator::Unavailable(format!("CEL({why})").into())
 }
 
 /// `METADATA(TYPE:filter:key…)`.

@@ -137,7 +137,11 @@ impl<'c> TcpRecord<'c> {
                 attempts: u32::from(self.upstream.is_some()),
                 workload: self.upstream.as_ref().and_then(|upstream| upstream.workload.as_ref()),
             },
-            downstream: telemetry::downstream(self.connection, &self.snapshot),
+            downstream: telemetry::downstream(
+                &self.connection.worker,
+                &self.connection.tunnel,
+                &self.snapshot,
+            ),
             service: self.service.as_ref(),
             hostname: &self.connection.worker.process.hostname,
             node: &self.connection.worker.process.node,

@@ -74,7 +74,7 @@ fn telemetry_we_lack_is_a_warning() {
             "access logger envoy.access_loggers.file is not honoured: unsupported_expression{request.nope == 1: unknown attribute request.nope}",
             "access logger envoy.access_loggers.file is not honoured: unsupported_log_filter{empty}",
             "access logger otel is not honoured: unsupported_access_log{envoy.config.core.v3.Node}",
-            "access log operator %CEL% has no value here and prints as missing",
+            "access log operator %CEL(x: unknown attribute x)% has no value here and prints as missing",
         ]
     );
 }

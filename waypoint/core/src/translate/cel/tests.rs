@@ -34,6 +34,18 @@ fn what_is_understood() {
             0,
         ),
         ("nope", "unsupported unsupported_expression{nope: unknown attribute nope}", 0),
+        ("request.path.matches('^/a')", ok, 0),
+        ("matches(request.path, '^/a')", ok, 0),
+        (
+            "request.path.matches(request.host)",
+            "unsupported unsupported_expression{request.path.matches(request.host): its pattern is not a literal}",
+            0,
+        ),
+        (
+            "request.path.matches('(')",
+            "unsupported unsupported_expression{request.path.matches('('): bad pattern}",
+            0,
+        ),
         ("nope(1)", "unsupported unsupported_expression{nope(1): unknown function nope}", 0),
         ("[1].all(x, x > 0)", "unsupported unsupported_expression{[1].all(x, x > 0): loops}", 0),
         ("a.B{c: 1}", "unsupported unsupported_expression{a.B{c: 1}: makes a message}", 0),

@@ -55,12 +55,36 @@ fn operators() {
             "%METADATA(CLUSTER:istio:services)%",
             Operator::ClusterMetadata { filter: "istio".into(), path: ["services".into()].into() },
         ),
-        ("%CEL(request.path)%", Operator::Unavailable("CEL".into())),
+        (
+            "%CEL(request.nope)%",
+            Operator::Unavailable("CEL(request.nope: unknown attribute request.nope)".into()),
+        ),
+        (
+            "%CEL(connection.id)%",
+            Operator::Unavailable(
+                "CEL(connection.id: attribute connection.id of expressions has no value here)".into(),
+            ),
+        ),
         ("%DOWNSTREAM_TLS_CIPHER%", Operator::Unavailable("DOWNSTREAM_TLS_CIPHER".into())),
         ("%UPSTREAM_PEER_URI_SAN%", Operator::Unavailable("UPSTREAM_PEER_URI_SAN".into())),
     ];
     for (text, expect) in cases {
         assert_eq!(operator_of(text), expect, "{text}");
+    }
+}
+
+#[test]
+fn expressions() {
+    use crate::telemetry::format::header;
+    use crate::telemetry::record::RequestRecord;
+    let record = RequestRecord { route_name: Some("default"), ..RequestRecord::new(std::time::UNIX_EPOCH) };
+    for (text, expect) in [
+        ("%CEL(route_name)%", "default"),
+        ("%CEL(route_name + '(' + string(1) + ')')%!", "default(1)!"),
+        ("%CEL(route_name):3%", "def"),
+        ("%CEL(response.code)%", "-"),
+    ] {
+        assert_eq!(header(&parse(text).unwrap(), &record), expect, "{text}");
     }
 }
 

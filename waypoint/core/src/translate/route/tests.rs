@@ -189,8 +189,8 @@ fn header_additions() {
         assert_eq!(outcome(table(table_of(vec![route]), &mut Warnings::default())), expect);
     }
     let mut route = route_to(forward());
-    route.request_headers_to_add = vec![add("x-a", "%CEL(1)%", Action::AddIfAbsent)];
-    assert_eq!(refusal(route), "unsupported_operator{CEL}");
+    route.request_headers_to_add = vec![add("x-a", "%CONNECTION_ID%", Action::AddIfAbsent)];
+    assert_eq!(refusal(route), "unsupported_operator{CONNECTION_ID}");
 }
 
 /// What one route cannot honour refuses that route, and nothing it would have matched falls through to the next.

@@ -251,7 +251,11 @@ impl Record {
             },
             downstream: record::Downstream {
                 remote_address: Some(SocketAddr::new(remote_ip, remote_port)),
-                ..telemetry::downstream(context.connection, context.snapshot)
+                ..telemetry::downstream(
+                    &context.connection.worker,
+                    &context.connection.tunnel,
+                    context.snapshot,
+                )
             },
             route_name: self.route.as_deref(),
             grpc_status: self.grpc_status(),
