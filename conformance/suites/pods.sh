@@ -56,10 +56,11 @@ $(sh main 'trap "echo asked to end; exit 0" TERM; echo begun; while :; do sleep 
     image: gateway-api/echo-advanced
     args: ['--port=8080', '--grpc=7070']
     ports: [{name: web, containerPort: 8080}]
+    startupProbe: {tcpSocket: {port: web}, periodSeconds: 1}
     readinessProbe: {grpc: {port: 7070}, periodSeconds: 1}
     livenessProbe: {httpGet: {port: web, path: /}, periodSeconds: 1}"
   pod crashing node1 "  containers:
-$(sh main 'echo life; sleep 600 & exit 7')"
+$(sh main 'echo life; sleep 987654 & exit 7')"
   pod shown node2 "  terminationGracePeriodSeconds: 1
   volumes:
   - {name: c, configMap: {name: sourced}}
@@ -98,7 +99,7 @@ check "a slow start is not ready" ready slow False
 check "and is, once up, without a restart" ready slow True
 check "no liveness probe before that" is slow "$restarts" 0
 check "a start that fails for good is ended and tried again" at_least never-up "$restarts" 1
-check "gRPC and HTTP by a port's name" ready grpc True
+check "gRPC, and TCP and HTTP by a port's name" ready grpc True
 check "healthy at first" ready unhealthy True
 k exec unhealthy -- touch /sick
 check "a failing liveness probe restarts it" at_least unhealthy "$restarts" 1
@@ -108,6 +109,9 @@ say "restarts"
 check "a dying container is started again and again" at_least crashing "$restarts" 3
 check "with waits between" is crashing '{.status.containerStatuses[0].state.waiting.reason}' CrashLoopBackOff
 check "its exit status is told" is crashing '{.status.containerStatuses[0].lastState.terminated.exitCode}' 7
+
+none_left() { ! pgrep -fx 'sleep 987654'; }
+check "what it left running is ended" none_left
 
 say "logs"
 one_life() { [ "$(k logs crashing)" = life ] && [ "$(k logs crashing --previous)" = life ]; }

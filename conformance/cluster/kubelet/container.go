@@ -14,6 +14,8 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairway.dev/conformance/cluster/node"
 )
 
 // Waits between restarts: short, because a suite waits for the result.
@@ -191,7 +193,10 @@ func (c *container) runOnce() int {
 	}
 	c.p.changed()
 	_ = cmd.Wait()
-	c.sweep()
+	// What it left behind; a container's own process numbers would do that.
+	if err := node.KillAll(c.spec.Cgroup); err != nil {
+		log.Printf("%s/%s: %v", c.p, c.c.Name, err)
+	}
 	code := cmd.ProcessState.ExitCode()
 	if code < 0 {
 		code = signalBase + int(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())

@@ -67,8 +67,16 @@ func Run(ctx context.Context, l layout.Layout, n layout.Node) error {
 	return k.serve()
 }
 
-// clear removes what an agent before this one left: its pods' processes ended with it, and all of them are started anew.
+// podsCgroup is the control group above all of the node's pods'.
+func (k *Kubelet) podsCgroup() string {
+	return filepath.Join(node.CgroupBase(k.l.Cgroup()), k.node.Name, "kubepods")
+}
+
+// clear removes what an agent before this one left: its pods are started anew.
 func (k *Kubelet) clear() error {
+	if err := node.KillAll(k.podsCgroup()); err != nil {
+		return err
+	}
 	node.ClearPodNets()
 	left, err := filepath.Glob(k.l.OfNode(k.node, "pods", "*"))
 	for _, dir := range left {

@@ -10,7 +10,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 
 	"fairway.dev/conformance/cluster/layout"
-	"fairway.dev/conformance/cluster/node"
 )
 
 // prepare works out every container's program, environment and mounts.
@@ -73,7 +72,7 @@ func (p *pod) prepareContainer(c v1.Container, index int, host string) (*contain
 	// istio-cni finds pods by paths of this form, and a container's id has 64 hexadecimal digits.
 	id := fmt.Sprintf("%064x", string(p.api.UID)[:28]+fmt.Sprintf("%04d", index))
 	s := processSpec{Root: p.dir + "/root-" + c.Name, Hostname: host, Cwd: c.WorkingDir,
-		Cgroup: fmt.Sprintf("%s/%s/kubepods/besteffort/pod%s/%s", node.CgroupBase(p.k.l.Cgroup()), p.k.node.Name, p.api.UID, id)}
+		Cgroup: fmt.Sprintf("%s/besteffort/pod%s/%s", p.k.podsCgroup(), p.api.UID, id)}
 	if p.net != nil {
 		s.Netns = p.net.Path()
 	}

@@ -36,6 +36,10 @@ const enteredFile = 3
 func Become(file string) error {
 	runtime.LockOSThread() // namespaces are a thread's; exec keeps this one's
 	unix.CloseOnExec(enteredFile)
+	// The kubelet asked for this already, but of the first thread; this may be another.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return err
+	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err

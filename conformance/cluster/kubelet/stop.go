@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -137,18 +135,5 @@ func (c *container) signal(s syscall.Signal) {
 	defer c.p.mu.Unlock()
 	if c.pid > 0 {
 		_ = unix.Kill(-c.pid, s)
-	}
-}
-
-// sweep ends what the container's process left behind; a container's own process numbers would do that.
-func (c *container) sweep() {
-	b, err := os.ReadFile(filepath.Join(c.spec.Cgroup, "cgroup.procs"))
-	if err != nil {
-		return
-	}
-	for _, f := range strings.Fields(string(b)) {
-		if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
 	}
 }

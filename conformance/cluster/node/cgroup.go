@@ -1,10 +1,16 @@
 package node
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // CgroupBase is where pods' control groups go. They limit nothing; istio-cni reads a process's pod from its path in there.
@@ -13,6 +19,41 @@ func CgroupBase(name string) string {
 		return filepath.Join("/sys/fs/cgroup", name)
 	}
 	return filepath.Join("/sys/fs/cgroup/pids", name)
+}
+
+// KillAll kills every process in a tree of control groups, and returns when none is left.
+func KillAll(base string) error {
+	for end := time.Now().Add(stopPatience); ; time.Sleep(10 * time.Millisecond) {
+		left := 0
+		_ = filepath.WalkDir(base, func(p string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				left += killIn(p)
+			}
+			return nil
+		})
+		if left == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d processes in %s do not end", left, base)
+		}
+	}
+}
+
+// killIn kills one control group's processes and returns how many there were.
+func killIn(group string) int {
+	b, err := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+	if err != nil {
+		return 0 // it is gone
+	}
+	n := 0
+	for _, f := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil && pid > 0 { // 0: of another PID namespace
+			n++
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	return n
 }
 
 // removeCgroups removes a tree of control groups, leaves first; one that still holds a process stays, and the next down gets it.

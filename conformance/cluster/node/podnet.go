@@ -13,23 +13,25 @@ import (
 // replies pass the node's connection tracking, which Service addresses depend on.
 type PodNet struct{ name, veth, addr string }
 
-// What pods' network namespaces are called, and where their files are.
+// What pods' network namespaces and devices are called, and where the namespaces' files are.
 const (
 	podPrefix   = "pod-"
+	vethPrefix  = "v"
 	netnsFolder = "/run/netns/"
 )
 
 // NewPodNet names the network of a pod. Ten digits of its uid keep the device's name within the kernel's 15 characters.
 func NewPodNet(uid, addr string) PodNet {
 	id := strings.ReplaceAll(uid, "-", "")[:10]
-	return PodNet{podPrefix + id, "v" + id, addr}
+	return PodNet{podPrefix + id, vethPrefix + id, addr}
 }
 
-// ClearPodNets removes all pods' networks. Devices go with the namespace that holds their other end.
+// ClearPodNets removes all pods' networks.
 func ClearPodNets() {
 	all, _ := filepath.Glob(netnsFolder + podPrefix + "*")
 	for _, f := range all {
-		_ = exec.Command("ip", "netns", "del", filepath.Base(f)).Run()
+		id := strings.TrimPrefix(filepath.Base(f), podPrefix)
+		PodNet{name: podPrefix + id, veth: vethPrefix + id}.Down()
 	}
 }
 
@@ -68,13 +70,13 @@ func (n PodNet) configureOutside() error {
 	return ip("", "link set "+n.veth+" up", fmt.Sprintf("route add %s/32 dev %s", n.addr, n.veth))
 }
 
-// Down removes whatever there is of the network.
+// Down removes whatever there is of the network. The kernel takes a namespace apart later, so the device in it is removed first.
 func (n PodNet) Down() {
-	if _, err := os.Stat(n.Path()); err == nil {
-		_ = exec.Command("ip", "netns", "del", n.name).Run()
-	}
 	if _, err := net.InterfaceByName(n.veth); err == nil {
 		_ = exec.Command("ip", "link", "del", n.veth).Run()
+	}
+	if _, err := os.Stat(n.Path()); err == nil {
+		_ = exec.Command("ip", "netns", "del", n.name).Run()
 	}
 }
 
