@@ -1,14 +1,20 @@
 """What a case document changes in a recorded stream before it is played: `scale:` and `edit:`."""
 import copy
 
+from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from udpa.type.v1 import typed_struct_pb2
 
+from .istiod import bytes_field
 from .stream import EDS, LDS, SHORT
 
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+TCP = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+HTTP_LOG = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
 UNKNOWN = "type.googleapis.com/example.unknown.v1.Config"
 TYPES = {short: url for url, short in SHORT.items()}
 NOT_PROTOBUF = b"\x0f\xff\xff"     # field 1 of the wire type 7, which does not exist
@@ -42,11 +48,11 @@ def _clone(cla, n, network):
 
 
 def edit(stream, edits):
-    """Each edit is `{step, http_filter: NAME, listener, chain}`, `{step, telemetry_of: CHAIN, chain}` or
-    `{step, broken: TYPE, name}`; it must apply somewhere."""
+    """Each edit is `{step, http_filter: NAME, listener, chain}`, `{step, telemetry_of: CHAIN, chain}`,
+    `{step, tags: {TAG: EXPRESSION}, chain}` or `{step, broken: TYPE, name}`; it must apply somewhere."""
+    changes = {"http_filter": _add_filter, "telemetry_of": _copy_telemetry, "tags": _add_tags, "broken": _break}
     for e in edits or ():
-        change = _add_filter if "http_filter" in e else _copy_telemetry if "telemetry_of" in e else _break
-        done = change(stream, e)
+        done = next(change for key, change in changes.items() if key in e)(stream, e)
         if not done:
             raise ValueError(f"edit {e} finds nothing to change")
 
@@ -74,26 +80,58 @@ def _add_filter(stream, e):
     return done
 
 
-def _hcms(chains):
-    for chain in chains:
-        yield from ((chain, f) for f in chain.filters if f.typed_config.type_url.endswith(HCM))
+def _chains(stream, e):
+    """Every chain of every listener; what is changed in them is kept."""
+    for r in (r for m in _responses(stream, e, LDS) for r in m.resources):
+        listener = listener_pb2.Listener.FromString(r.resource.value)
+        yield listener.filter_chains
+        r.resource.value = listener.SerializeToString()
 
 
 def _copy_telemetry(stream, e):
-    """Gives chains the access loggers and the tracing of another chain, which no request of a case can reach."""
+    """Gives chains the access loggers and the tracing of another chain: one that no case can reach, or, for TCP, an HTTP
+    chain's log services."""
     done = 0
-    for r in (r for m in _responses(stream, e, LDS) for r in m.resources):
-        listener = listener_pb2.Listener.FromString(r.resource.value)
-        found = [(c, f, hcm_pb2.HttpConnectionManager.FromString(f.typed_config.value)) for c, f in _hcms(listener.filter_chains)]
-        source = next((hcm for c, _, hcm in found if c.name == e["telemetry_of"]), None)
-        for _, f, hcm in (x for x in found if source is not None and e["chain"] in x[0].name):
-            for field in ("access_log", "tracing"):
-                hcm.ClearField(field)
-                if field == "access_log" or source.HasField(field):
-                    getattr(hcm, field).MergeFrom(getattr(source, field))
-            f.typed_config.value = hcm.SerializeToString()
-            done += 1
-        r.resource.value = listener.SerializeToString()
+    for chains in _chains(stream, e):
+        filters = [(c.name, f.typed_config) for c in chains for f in c.filters]
+        source = next((hcm_pb2.HttpConnectionManager.FromString(c.value) for name, c in filters
+                       if name == e["telemetry_of"] and c.type_url.endswith(HCM)), None)
+        for _, config in (x for x in filters if source is not None and e["chain"] in x[0]):
+            if config.type_url.endswith(HCM):
+                hcm = hcm_pb2.HttpConnectionManager.FromString(config.value)
+                hcm.ClearField("access_log")
+                hcm.access_log.MergeFrom(source.access_log)
+                hcm.ClearField("tracing")
+                if source.HasField("tracing"):
+                    hcm.tracing.MergeFrom(source.tracing)
+                config.value, done = hcm.SerializeToString(), done + 1
+            elif config.type_url.endswith(TCP):
+                proxy = tcp_proxy_pb2.TcpProxy.FromString(config.value)
+                proxy.access_log.extend(_for_tcp(log) for log in source.access_log if log.typed_config.type_url.endswith(HTTP_LOG))
+                config.value, done = proxy.SerializeToString(), done + 1
+    return done
+
+
+def _for_tcp(log):
+    """As istiod says it for a TCP chain."""
+    http = als_pb2.HttpGrpcAccessLogConfig.FromString(log.typed_config.value)
+    log = accesslog_pb2.AccessLog(name="envoy.access_loggers.tcp_grpc")
+    log.typed_config.Pack(als_pb2.TcpGrpcAccessLogConfig(common_config=http.common_config))
+    return log
+
+
+def _add_tags(stream, e):
+    """Tags of `requests_total` by expression, as a Telemetry resource has them. `stats.PluginConfig` has no proto here."""
+    done = 0
+    tags = b"".join(bytes_field(1, bytes_field(1, tag.encode()) + bytes_field(2, text.encode())) for tag, text in e["tags"].items())
+    for chains in _chains(stream, e):
+        for config in (f.typed_config for c in chains if e["chain"] in c.name for f in c.filters):
+            if config.type_url.endswith(HCM):
+                hcm = hcm_pb2.HttpConnectionManager.FromString(config.value)
+                for stats in (f.typed_config for f in hcm.http_filters if f.typed_config.type_url.endswith("stats.PluginConfig")):
+                    stats.value += bytes_field(8, tags + bytes_field(2, b"requests_total"))
+                    done += 1
+                config.value = hcm.SerializeToString()
     return done
 
 
