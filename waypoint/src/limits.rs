@@ -29,6 +29,9 @@ pub const RETRY_BODY_BYTES: usize = 1 << 20;
 /// gRPC: 4 MiB. Envoy: unlimited.
 pub const AUTHZ_ANSWER_BYTES: usize = 4 << 20;
 
+/// Answer of a rate limit service, its body included; a longer one is an error of the service. gRPC: 4 MiB.
+pub const RATE_LIMIT_ANSWER_BYTES: usize = 4 << 20;
+
 /// Chunks of a request body that may wait for a mirror that is slower than the request; then the mirror is given up.
 /// Envoy: mirrors share the buffer limit of the request.
 pub const MIRROR_CHUNKS: usize = 64;

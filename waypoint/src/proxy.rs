@@ -11,6 +11,7 @@ pub mod jwks;
 pub mod log_batches;
 pub mod log_sink;
 pub mod mirror;
+pub mod ratelimit;
 pub mod refused;
 pub mod resolver;
 pub mod sni;

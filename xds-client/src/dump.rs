@@ -23,8 +23,8 @@ pub enum DumpError {
     Print { type_url: String, source: serde_json::Error },
 }
 
-/// Loaded at the first dump: 3 MB of descriptors that a proxy without an operator never needs.
-fn pool() -> Result<&'static DescriptorPool, DumpError> {
+/// Loaded when first wanted: 3 MB of descriptors that a proxy without an operator and without structs never needs.
+pub(crate) fn pool() -> Result<&'static DescriptorPool, DumpError> {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     if let Some(pool) = POOL.get() {
         return Ok(pool);

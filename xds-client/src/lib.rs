@@ -11,3 +11,4 @@ pub mod dump;
 pub mod limits;
 pub mod proto;
 pub mod type_url;
+pub mod typed_struct;

@@ -6,7 +6,7 @@ fn layers_hold() {
         (0, &["proto", "type_url", "limits"]),
         (1, &["backoff", "delta"]),
         (2, &["cache", "dump"]),
-        (3, &["client"]),
+        (3, &["client", "typed_struct"]),
     ];
     layers::check(env!("CARGO_MANIFEST_DIR"), table);
 }

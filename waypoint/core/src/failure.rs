@@ -52,6 +52,8 @@ pub enum ResponseFlag {
     RL,
     /// External authorization denied.
     UAEX,
+    /// The rate limit service gave no answer.
+    RLSE,
     /// Stream idle timeout.
     SI,
     /// Invalid Envoy-specific request headers.
@@ -78,7 +80,7 @@ impl ResponseFlag {
     }
 
     // Envoy: the order of ALL_RESPONSE_FLAGS; `URX` comes before `UF` there, as it does nowhere else.
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::UH,
         Self::URX,
         Self::UF,
@@ -95,6 +97,7 @@ impl ResponseFlag {
         Self::FI,
         Self::RL,
         Self::UAEX,
+        Self::RLSE,
         Self::SI,
         Self::IH,
         Self::DPE,
@@ -119,6 +122,7 @@ impl ResponseFlag {
             Self::FI => 10,
             Self::RL => 11,
             Self::UAEX => 12,
+            Self::RLSE => 13,
             Self::DC => 14,
             Self::URX => 15,
             Self::SI => 16,
@@ -154,6 +158,7 @@ impl ResponseFlag {
             Self::FI => "FI",
             Self::RL => "RL",
             Self::UAEX => "UAEX",
+            Self::RLSE => "RLSE",
             Self::SI => "SI",
             Self::IH => "IH",
             Self::DPE => "DPE",

@@ -5,10 +5,13 @@
 
 pub mod access_log;
 pub mod cluster;
+pub mod descriptor;
 pub mod dns;
 pub mod endpoint;
 pub mod expression;
 pub mod ext_authz;
+pub mod global_rate_limit;
+pub mod grpc_service;
 pub mod http_chain;
 pub mod jwks;
 pub mod jwt;

@@ -9,8 +9,10 @@ use waypoint_core::failure::Failure;
 use waypoint_core::matching::view::NetworkView;
 use waypoint_core::model::listener::ConnectFilter;
 use waypoint_core::model::metadata::DynamicMetadata;
-use waypoint_core::policy::rate_limit::{self, Limit};
-use waypoint_core::policy::rbac;
+use waypoint_core::model::rate_limit::LocalRateLimit;
+use waypoint_core::policy::rate_limit::descriptors::{self, Subject};
+use waypoint_core::policy::rate_limit::{self, Counted, Decision, Limit};
+use waypoint_core::policy::{ext_authz, rbac};
 use waypoint_core::routing::headers;
 use waypoint_core::store::Snapshot;
 
@@ -40,17 +42,41 @@ pub fn admit(
                 }
             }
             ConnectFilter::LocalRateLimit(limit) => {
-                let now = worker.process.started.elapsed();
-                if let Limit::Refuse(failure) = rate_limit::decide(limit, false, now, &mut worker.dice()) {
-                    let mut refused = NotAdmitted::from(failure);
-                    // Their values hold no formats: `translate` refuses them.
-                    headers::apply(&limit.response_headers, &mut refused.headers, &mut |_| None);
+                if let Some(refused) = limited(worker, limit, &view) {
                     return Err(refused);
                 }
             }
         }
     }
     Ok(())
+}
+
+/// What is left is told only to those who are refused.
+fn limited(worker: &Worker, limit: &LocalRateLimit, view: &NetworkView<'_>) -> Option<NotAdmitted> {
+    let process = &worker.process;
+    let mut dice = worker.dice();
+    if !rate_limit::enabled(limit, &mut dice) {
+        return None;
+    }
+    let subject = Subject {
+        network: *view,
+        request: None,
+        route: None,
+        destination: Some("main_internal"),
+        service_cluster: &process.service_cluster,
+    };
+    let descriptors = descriptors::local(limit, &subject);
+    let now = process.started.elapsed();
+    let counted = Counted { descriptors: &descriptors, grpc: false, now, own: None };
+    let Decision { limit: Limit::Refuse(failure), response } = rate_limit::decide(limit, counted, &mut dice)
+    else {
+        return None;
+    };
+    let mut refused = NotAdmitted::from(failure);
+    // Their values hold no formats: `translate` refuses them.
+    headers::apply(&limit.response_headers, &mut refused.headers, &mut |_| None);
+    ext_authz::apply(&response, &mut refused.headers);
+    Some(refused)
 }
 
 /// The answer to a CONNECT that may not be, and what the log says.

@@ -4,6 +4,8 @@
 //! It uses the worker's pools, breakers and balancer as any request does, so it shares connections with them and waits
 //! for none of them. What no endpoint has seen goes to another one; anything else is the caller's to repeat.
 
+pub mod grpc;
+
 use super::http::body::{Slot, UpstreamBody};
 use super::http::exchange::attempt::connect;
 use super::http::exchange::forward::Prepared;
@@ -11,7 +13,7 @@ use super::upstream::cluster::{self, Aim, Choice};
 use super::upstream::error::UpstreamError;
 use super::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -19,9 +21,13 @@ use std::time::Duration;
 use waypoint_core::balance::{Avoid, Observed};
 use waypoint_core::failure::Failure;
 use waypoint_core::limits::UNREACHED_RETRIES_MAX;
+use waypoint_core::model::access_log::Format;
 use waypoint_core::model::cluster::UpstreamProtocol;
 use waypoint_core::model::route::ClusterName;
 use waypoint_core::store::{ClusterEntry, Snapshot};
+
+/// Evaluates the formats of configured header values.
+pub type Render<'a> = &'a mut dyn FnMut(&Format) -> Option<HeaderValue>;
 
 pub struct Call {
     pub cluster: ClusterName,

@@ -6,12 +6,13 @@
 
 use super::worker::Worker;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use waypoint_core::matching::view::NetworkView;
 use waypoint_core::model::listener::FilterChain;
 use waypoint_core::model::metadata::DynamicMetadata;
 use waypoint_core::model::workload::Workload;
+use waypoint_core::policy::rate_limit::OwnBuckets;
 use waypoint_core::store::{ChainDecision, Snapshot, Sniffed, Target};
 
 /// What the tunnel says of its client.
@@ -34,6 +35,8 @@ pub struct Connection {
     pub tunnel: Tunnel,
     sniffed: Sniffed,
     current: Mutex<(u64, Option<Arc<FilterChain>>)>,
+    /// Of limits that are for each connection by itself.
+    own_buckets: Mutex<OwnBuckets>,
 }
 
 impl Tunnel {
@@ -72,7 +75,13 @@ impl Tunnel {
 impl Connection {
     #[must_use]
     pub fn new(worker: Arc<Worker>, tunnel: Tunnel, sniffed: Sniffed) -> Self {
-        Self { worker, tunnel, sniffed, current: Mutex::new((u64::MAX, None)) }
+        let (current, own_buckets) = (Mutex::new((u64::MAX, None)), Mutex::default());
+        Self { worker, tunnel, sniffed, current, own_buckets }
+    }
+
+    /// Never contended: only this connection's worker uses it.
+    pub fn own_buckets(&self) -> MutexGuard<'_, OwnBuckets> {
+        self.own_buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The snapshot of now, and the chain in it; `None` when nothing serves the target any more.

@@ -124,6 +124,18 @@ impl Failure {
         flagged(StatusCode::TOO_MANY_REQUESTS, ResponseFlag::RL, details, details)
     }
 
+    /// A rate limit service said so; the body is its own.
+    #[must_use]
+    pub fn request_rate_limited(status: StatusCode) -> Self {
+        flagged(status, ResponseFlag::RL, "request_rate_limited", "")
+    }
+
+    /// A rate limit service said nothing.
+    #[must_use]
+    pub fn rate_limiter_error(status: StatusCode) -> Self {
+        flagged(status, ResponseFlag::RLSE, "rate_limiter_error", "")
+    }
+
     #[must_use]
     pub fn fault_abort(status: StatusCode) -> Self {
         flagged(status, ResponseFlag::FI, "fault_filter_abort", "fault filter abort")

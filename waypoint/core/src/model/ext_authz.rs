@@ -1,9 +1,10 @@
 //! Whom to ask before a request or connection goes on, with what, and what the answer may change.
 //! Envoy: `extensions.filters.{http,network}.ext_authz.v3.ExtAuthz`; Istio: the action CUSTOM.
 
+use super::grpc_service::GrpcTarget;
 use super::matcher::{MetadataMatcher, StringMatcher};
 use super::route::{ClusterName, Fraction, HeaderMutations};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +40,7 @@ pub struct ExtAuthz {
 #[derive(Clone, Debug)]
 pub enum AuthzService {
     /// `envoy.service.auth.v3.Authorization/Check`.
-    Grpc {
-        cluster: ClusterName,
-        authority: HeaderValue,
-        /// `initial_metadata`.
-        metadata: HeaderMutations,
-        max_response_bytes: Option<u32>,
-    },
+    Grpc(GrpcTarget),
     Http(Box<HttpAuthz>),
 }
 

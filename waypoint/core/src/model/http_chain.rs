@@ -5,6 +5,7 @@ use super::Refusal;
 use super::access_log::AccessLog;
 use super::expression::Expression;
 use super::ext_authz::ExtAuthz;
+use super::global_rate_limit::GlobalRateLimit;
 use super::jwt::JwtAuthn;
 use super::rate_limit::LocalRateLimit;
 use super::rbac::Rbac;
@@ -86,6 +87,7 @@ pub enum HttpFilter {
     Rbac(Arc<Rbac>),
     ExtAuthz(Arc<ExtAuthz>),
     LocalRateLimit(Arc<LocalRateLimit>),
+    RateLimit(Arc<GlobalRateLimit>),
     /// Empty in the chain: its configuration is per route (`Route::cors`).
     Cors,
     /// Empty in the chain: its configuration is per route (`Route::fault`).

@@ -4,7 +4,7 @@
 use super::Refusal;
 use super::ext_authz::ExtAuthzPerRoute;
 use super::matcher::{HeaderMatcher, MetadataMatcher, QueryMatcher, StringMatcher};
-use super::rate_limit::LocalRateLimit;
+use super::rate_limit::RouteLimits;
 use super::routes::Routes;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -53,8 +53,7 @@ pub struct Route {
     pub fault: Option<Arc<Fault>>,
     pub cors: Option<Arc<Cors>>,
     pub ext_authz: Option<Arc<ExtAuthzPerRoute>>,
-    /// Instead of the filter's own.
-    pub local_rate_limit: Option<Arc<LocalRateLimit>>,
+    pub limits: RouteLimits,
     /// Span name and `x-envoy-decorator-operation`.
     pub decorator: Option<HeaderValue>,
     /// The Istio object this route came from (`metadata.filter_metadata.istio.config`): the answer to "why routed so".

@@ -71,7 +71,8 @@ fn connection_manager(
         let Some(hcm::http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
             return Err(http_filters::unsupported(&filter.name));
         };
-        self::filter(&filter.name, any, terminate, warnings).at_index("http_filters", index)?;
+        let any = wire::unwrapped(any)?;
+        self::filter(&filter.name, &any, terminate, warnings).at_index("http_filters", index)?;
     }
     let logs = access_log::loggers(std::mem::take(&mut hcm.access_log), warnings)?;
     terminate.access_logs.extend(logs);
@@ -89,9 +90,13 @@ fn filter(name: &str, any: &Any, terminate: &mut ConnectTerminate, warnings: &mu
         }
         // An EnvoyFilter for every connection manager reaches this one, too.
         "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
-            let limit = rate_limit::config(wire::unpack(any, warnings)?).at("local_ratelimit")?;
+            let limit = rate_limit::config(name, wire::unpack(any, warnings)?).at("local_ratelimit")?;
             rate_limit::constant(&limit)?;
             terminate.filters.push(ConnectFilter::LocalRateLimit(Arc::new(limit)));
+        }
+        "envoy.extensions.filters.http.ratelimit.v3.RateLimit" => {
+            let limit = rate_limit::global::filter(name, wire::unpack(any, warnings)?).at("ratelimit")?;
+            rate_limit::global::at_connect(&limit)?;
         }
         "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
             known_state(name, &wire::unpack(any, warnings)?)?;
@@ -120,17 +125,23 @@ fn only_connect(specifier: Option<hcm::http_connection_manager::RouteSpecifier>)
     let Some(hcm::http_connection_manager::RouteSpecifier::RouteConfig(config)) = specifier else {
         return Err(Problem::unsupported("unsupported_routes", "connect_terminate"));
     };
+    let limited = config
+        .virtual_hosts
+        .iter()
+        .any(|host| !host.rate_limits.is_empty() || !host.typed_per_filter_config.is_empty());
     let routes: Vec<_> = config.virtual_hosts.iter().flat_map(|host| &host.routes).collect();
     let connects = routes.iter().all(|route| {
         let path = route.r#match.as_ref().and_then(|matched| matched.path_specifier.as_ref());
         let cluster = match &route.action {
-            Some(Action::Route(route)) => route.cluster_specifier.as_ref(),
+            Some(Action::Route(route)) if route.rate_limits.is_empty() => route.cluster_specifier.as_ref(),
             _ => None,
         };
-        matches!(path, Some(PathSpecifier::ConnectMatcher(_)))
+        let plain = route.typed_per_filter_config.is_empty();
+        plain
+            && matches!(path, Some(PathSpecifier::ConnectMatcher(_)))
             && matches!(cluster, Some(ClusterSpecifier::Cluster(name)) if name == "main_internal")
     });
-    if connects && routes.len() == 1 {
+    if connects && routes.len() == 1 && !limited {
         Ok(())
     } else {
         Err(Problem::unsupported("unsupported_routes", "connect_terminate"))

@@ -4,13 +4,13 @@
 
 use super::pb::{core, ext_authz as pb, matcher as pb_matcher, network_ext_authz};
 use super::problem::{At, Problem, Result};
-use super::{ignored, matcher, route, values, wire};
+use super::{grpc_service, ignored, matcher, values, wire};
 use crate::limits::AUTHZ_BODY_BYTES_MAX;
 use crate::model::ext_authz::{
     AuthzPath, AuthzService, BodyOverride, BufferSettings, ExtAuthz, ExtAuthzPerRoute, HttpAuthz, SentHeaders,
 };
 use crate::model::matcher::{StringMatcher, StringPattern};
-use crate::model::route::{Fraction, HeaderMutations, HeaderText};
+use crate::model::route::{Fraction, HeaderText};
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,8 +86,8 @@ pub(super) fn network_filter(mut filter: network_ext_authz::ExtAuthz) -> Result<
 
 /// A connection has no request to fill formats from.
 fn constant(service: &AuthzService) -> Result<()> {
-    let AuthzService::Grpc { metadata, .. } = service else { return Ok(()) };
-    match metadata.add.iter().find(|add| matches!(add.value, HeaderText::Format(_))) {
+    let AuthzService::Grpc(target) = service else { return Ok(()) };
+    match target.metadata.add.iter().find(|add| matches!(add.value, HeaderText::Format(_))) {
         Some(add) => {
             Err(Problem::unsupported("unsupported_ext_authz", format!("initial_metadata:{}", add.name)))
         }
@@ -203,37 +203,9 @@ fn timeout(value: Option<super::pb::protobuf::Duration>) -> Result<Option<Durati
     Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
 }
 
-/// Values may hold operators, e.g. `%REQ(:authority)%`.
-fn headers(list: &mut Vec<core::HeaderValue>) -> Result<HeaderMutations> {
-    let overwrite = core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd as i32;
-    let list = std::mem::take(list).into_iter().map(|header| core::HeaderValueOption {
-        header: Some(header),
-        append_action: overwrite,
-        ..Default::default()
-    });
-    route::header_mutations(&mut list.collect(), &mut Vec::new())
-}
-
-fn grpc(mut service: core::GrpcService) -> Result<(AuthzService, Option<Duration>)> {
-    use core::grpc_service::TargetSpecifier;
-    let timeout = timeout(service.timeout.take())?;
-    let metadata = headers(&mut service.initial_metadata).at("initial_metadata")?;
-    let mut target = match service.target_specifier.take() {
-        Some(TargetSpecifier::EnvoyGrpc(target)) => target,
-        Some(TargetSpecifier::GoogleGrpc(_)) => {
-            return Err(Problem::unsupported("unsupported_ext_authz", "google_grpc"));
-        }
-        None => return Err(Problem::unsupported("unsupported_ext_authz", "grpc target")),
-    };
-    wire::nothing_left(&service)?;
-    let cluster = std::mem::take(&mut target.cluster_name);
-    let authority = std::mem::take(&mut target.authority);
-    let authority = if authority.is_empty() { &cluster } else { &authority };
-    let authority = values::header_value(authority).at("authority")?;
-    let max_response_bytes = target.max_receive_message_length.take().map(|length| length.value);
-    target.skip_envoy_headers = false; // we add none
-    wire::nothing_left(&target)?;
-    Ok((AuthzService::Grpc { cluster: cluster.into(), authority, metadata, max_response_bytes }, timeout))
+fn grpc(service: core::GrpcService) -> Result<(AuthzService, Option<Duration>)> {
+    let (target, timeout) = grpc_service::target(service, "unsupported_ext_authz")?;
+    Ok((AuthzService::Grpc(target), self::timeout(timeout)?))
 }
 
 fn http(mut service: pb::HttpService) -> Result<(AuthzService, Option<Duration>)> {
@@ -250,7 +222,8 @@ fn http(mut service: pb::HttpService) -> Result<(AuthzService, Option<Duration>)
         path => AuthzPath::Override(path_text(path).at("path_override")?),
     };
     let mut request = service.authorization_request.take().unwrap_or_default();
-    let headers_to_add = headers(&mut request.headers_to_add).at("authorization_request.headers_to_add")?;
+    let headers_to_add =
+        grpc_service::headers(&mut request.headers_to_add).at("authorization_request.headers_to_add")?;
     wire::nothing_left(&request)?;
     let mut response = service.authorization_response.take().unwrap_or_default();
     let client = response.allowed_client_headers.take().filter(|list| !list.patterns.is_empty());

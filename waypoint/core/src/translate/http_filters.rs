@@ -46,7 +46,9 @@ fn filter(
         return Ok(None); // only a route could switch it on, and such route configurations are refused there
     }
     let result = match &filter.config_type {
-        Some(hcm::http_filter::ConfigType::TypedConfig(any)) => typed(name, any, warnings),
+        Some(hcm::http_filter::ConfigType::TypedConfig(any)) => {
+            wire::unwrapped(any).and_then(|any| typed(name, &any, warnings))
+        }
         Some(hcm::http_filter::ConfigType::ConfigDiscovery(_)) => {
             extensions.skip(name, warnings).map(|()| None)
         }
@@ -78,8 +80,12 @@ fn typed(name: &str, any: &Any, warnings: &mut Warnings) -> Result<Option<HttpFi
             Some(HttpFilter::ExtAuthz(Arc::new(authz)))
         }
         "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
-            let limit = rate_limit::config(wire::unpack(any, warnings)?).at("local_ratelimit")?;
+            let limit = rate_limit::config(name, wire::unpack(any, warnings)?).at("local_ratelimit")?;
             Some(HttpFilter::LocalRateLimit(Arc::new(limit)))
+        }
+        "envoy.extensions.filters.http.ratelimit.v3.RateLimit" => {
+            let limit = rate_limit::global::filter(name, wire::unpack(any, warnings)?).at("ratelimit")?;
+            Some(HttpFilter::RateLimit(Arc::new(limit)))
         }
         // Their configuration in the chain is always empty; a policy here would be for every route.
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {

@@ -5,8 +5,8 @@
 
 use super::pb::{
     cluster, core, cors, dfp, endpoint, ext_authz, fault, grpc_log, hcm, http_rbac, jwt_authn, listener,
-    local_ratelimit, mongo_proxy, network_ext_authz, network_rbac, otel_log, route, router, tcp_proxy,
-    upstream_http,
+    local_ratelimit, mongo_proxy, network_ext_authz, network_rbac, otel_log, ratelimit, route, router,
+    tcp_proxy, upstream_http,
 };
 
 pub(super) fn listener(listener: &mut listener::Listener) {
@@ -141,16 +141,33 @@ pub(super) fn network_ext_authz(filter: &mut network_ext_authz::ExtAuthz) {
     filter.send_tls_alert_on_denial = false; // no TLS of the client's ends here, so there is none to alert
 }
 
-pub(super) fn local_rate_limit(limit: &mut local_ratelimit::LocalRateLimit) {
+/// `plain`: no bucket is for a descriptor.
+pub(super) fn local_rate_limit(limit: &mut local_ratelimit::LocalRateLimit, plain: bool) {
     limit.stat_prefix.clear(); // Envoy's own statistics
-    if limit.descriptors.is_empty() {
+    if plain {
         // What only says how descriptors are made and counted.
         limit.rate_limits.clear();
         limit.stage = 0;
         limit.vh_rate_limits = 0;
         limit.always_consume_default_token_bucket = None;
-        limit.max_dynamic_descriptors = None;
     }
+}
+
+pub(super) fn rate_limit(limit: &mut ratelimit::RateLimit) {
+    limit.stat_prefix.clear(); // Envoy's own statistics
+}
+
+/// Values are no formats, and so never empty, unless a runtime flag of Envoy's that is off says otherwise.
+pub(super) fn generic_key(entry: &mut route::rate_limit::action::GenericKey) {
+    entry.default_value.clear();
+}
+
+pub(super) fn header_value_match(entry: &mut route::rate_limit::action::HeaderValueMatch) {
+    entry.default_value.clear();
+}
+
+pub(super) fn query_parameter_value_match(entry: &mut route::rate_limit::action::QueryParameterValueMatch) {
+    entry.default_value.clear();
 }
 
 pub(super) fn http_rbac(rbac: &mut http_rbac::Rbac) {

@@ -134,7 +134,7 @@ fn chain(
         && let Some(ChainBody::Http(before)) = before.map(|chain| &chain.body)
         && let Some(chain) = Arc::get_mut(chain)
     {
-        rate_limit::carry_over(&mut chain.filters, &before.filters);
+        rate_limit::carry_over(chain, before);
     }
     if let Some(refusal) = body.refusal() {
         warnings.push_here(format!("chain refuses everything: {}", refusal.details));

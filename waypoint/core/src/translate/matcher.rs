@@ -102,7 +102,7 @@ pub(super) fn headers(matchers: &[route::HeaderMatcher]) -> Result<Vec<HeaderMat
     matchers.iter().enumerate().map(|(index, matcher)| header(matcher).at_index("headers", index)).collect()
 }
 
-fn header_key(name: &str) -> Result<HeaderKey> {
+pub(super) fn header_key(name: &str) -> Result<HeaderKey> {
     Ok(match name.to_ascii_lowercase().as_str() {
         ":method" => HeaderKey::Method,
         ":path" => HeaderKey::Path,

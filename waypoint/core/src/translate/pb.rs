@@ -17,6 +17,7 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::open
 pub(super) use xds_client::proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
 pub(super) use xds_client::proto::envoy::envoy::extensions::clusters::dynamic_forward_proxy::v3 as dfp_cluster;
 pub(super) use xds_client::proto::envoy::envoy::extensions::common::dynamic_forward_proxy::v3 as dfp;
+pub(super) use xds_client::proto::envoy::envoy::extensions::common::ratelimit::v3 as common_ratelimit;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::common::fault::v3 as common_fault;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::cors::v3 as cors;
@@ -26,6 +27,7 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::fault
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::header_mutation::v3 as header_mutation;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::jwt_authn::v3 as jwt_authn;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::local_ratelimit::v3 as local_ratelimit;
+pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::ratelimit::v3 as ratelimit;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::rbac::v3 as http_rbac;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::router::v3 as router;
 pub(super) use xds_client::proto::envoy::envoy::extensions::filters::http::set_filter_state::v3 as http_filter_state;
@@ -48,6 +50,7 @@ pub(super) use xds_client::proto::envoy::envoy::extensions::upstreams::http::v3 
 pub(super) use xds_client::proto::envoy::envoy::extensions::wasm::v3 as wasm;
 pub(super) use xds_client::proto::envoy::envoy::service::accesslog::v3 as log_stream;
 pub(super) use xds_client::proto::envoy::envoy::service::auth::v3 as auth;
+pub(super) use xds_client::proto::envoy::envoy::service::ratelimit::v3 as rls;
 pub(super) use xds_client::proto::envoy::envoy::r#type::matcher::v3 as matcher;
 pub(super) use xds_client::proto::envoy::envoy::r#type::metadata::v3 as metadata;
 pub(super) use xds_client::proto::envoy::envoy::r#type::tracing::v3 as tracing;

@@ -12,8 +12,11 @@ pub(super) use headers::mutations as header_mutations;
 
 use super::pb::route as pb;
 use super::problem::{At, Problem, Result, Warnings};
+use super::rate_limit::descriptors::{self, Place};
 use super::{ignored, matcher, values, wire};
 use crate::model::Refusal;
+use crate::model::descriptor::RateLimit;
+use crate::model::rate_limit::RouteLimits;
 use crate::model::route::{
     Domain, HeaderMutations, PathMatch, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
 };
@@ -28,6 +31,7 @@ struct Inherited {
     request_headers: HeaderMutations,
     response_headers: HeaderMutations,
     per_filter: PerFilter,
+    rate_limits: Arc<[RateLimit]>,
     max_body: usize,
 }
 
@@ -45,6 +49,7 @@ pub(super) fn table(mut config: pb::RouteConfiguration, warnings: &mut Warnings)
             &mut config.response_headers_to_remove,
         )?,
         per_filter: per_filter::configs(&mut config.typed_per_filter_config, warnings)?,
+        rate_limits: Arc::default(),
         max_body: config
             .max_direct_response_body_size_bytes
             .take()
@@ -66,6 +71,11 @@ fn virtual_host(
     table: &Inherited,
     warnings: &mut Warnings,
 ) -> Result<VirtualHost> {
+    let rate_limits = std::mem::take(&mut host.rate_limits);
+    let (rate_limits, refusal) = match descriptors::limits(rate_limits, Place::Route).or_refusal()? {
+        Ok(limits) => (limits, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
     let inherited = Inherited {
         request_headers: headers::join(
             mutations(&mut host.request_headers_to_add, &mut host.request_headers_to_remove)?,
@@ -76,6 +86,7 @@ fn virtual_host(
             &table.response_headers,
         ),
         per_filter: per_filter::configs(&mut host.typed_per_filter_config, warnings)?.or(&table.per_filter),
+        rate_limits: rate_limits.into(),
         max_body: table.max_body,
     };
     let name: Arc<str> = std::mem::take(&mut host.name).into();
@@ -83,7 +94,7 @@ fn virtual_host(
     let include_request_attempt_count = std::mem::take(&mut host.include_request_attempt_count);
     let routes = std::mem::take(&mut host.routes);
     ignored::virtual_host(&mut host);
-    let refusal = wire::nothing_left(&host).or_refusal()?.err();
+    let refusal = refusal.or(wire::nothing_left(&host).or_refusal()?.err());
     let routes = routes.into_iter().enumerate().map(|(index, route)| {
         let mut route = self::route(route, &inherited, warnings).at_index("routes", index)?;
         route.refusal = route.refusal.or_else(|| refusal.clone());
@@ -113,6 +124,7 @@ fn route(mut route: pb::Route, inherited: &Inherited, warnings: &mut Warnings) -
     let mut refusals = Refusals::default();
     // A match that cannot be honoured must not fall through to the next route: it stands for everything.
     let matcher = refusals.catch(route_match(matched).at("match"))?.unwrap_or_else(any_request);
+    let limits = refusals.catch(limits(&mut route.action))?.unwrap_or_default();
     let action = refusals.catch(action(route.action.take(), inherited))?.unwrap_or_else(unavailable);
     let per_filter = refusals
         .catch(per_filter::configs(&mut route.typed_per_filter_config, warnings))?
@@ -133,7 +145,12 @@ fn route(mut route: pb::Route, inherited: &Inherited, warnings: &mut Warnings) -
         fault: per_filter.fault,
         cors: per_filter.cors,
         ext_authz: per_filter.ext_authz,
-        local_rate_limit: per_filter.local_rate_limit,
+        limits: RouteLimits {
+            local: per_filter.local_rate_limits,
+            global: per_filter.rate_limits,
+            virtual_host: inherited.rate_limits.clone(),
+            ..limits
+        },
         decorator: decorator.at("decorator")?,
         istio_config,
         refusal: refusals.first,
@@ -203,6 +220,15 @@ pub(super) fn route_match(mut matched: pb::RouteMatch) -> Result<RouteMatch> {
     let grpc = matcher::empty(matched.grpc.take())?;
     wire::nothing_left(&matched)?;
     Ok(RouteMatch { path, headers, query, metadata, grpc })
+}
+
+/// What a route that forwards has of its own.
+fn limits(action: &mut Option<pb::route::Action>) -> Result<RouteLimits> {
+    let Some(pb::route::Action::Route(route)) = action else { return Ok(RouteLimits::default()) };
+    let rate_limits =
+        descriptors::limits(std::mem::take(&mut route.rate_limits), Place::Route).at("route")?;
+    let include_virtual_host = route.include_vh_rate_limits.take().is_some_and(|include| include.value);
+    Ok(RouteLimits { rate_limits, include_virtual_host, ..RouteLimits::default() })
 }
 
 fn action(action: Option<pb::route::Action>, inherited: &Inherited) -> Result<RouteAction> {

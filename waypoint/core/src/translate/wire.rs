@@ -1,9 +1,12 @@
 //! Reading messages: unpacking `Any`, finding what nobody took, cutting a message along one field.
 
+use super::pb::TypedStruct;
 use super::pb::protobuf::Any;
 use super::problem::{Problem, Result, Warnings};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{Message, Name};
+use std::borrow::Cow;
+use xds_client::typed_struct;
 
 /// The type a packed message has, without the host part of its URL.
 pub(super) fn type_name(any: &Any) -> &str {
@@ -16,6 +19,25 @@ pub(super) fn unpack<M: Message + Name + Default>(any: &Any, warnings: &mut Warn
         return Err(Problem::unsupported("unsupported_type", type_name(any)));
     }
     decode(&any.value, warnings)
+}
+
+/// A configuration written as a struct as the message it stands for, where that is known; all else as it is.
+pub(super) fn unwrapped(any: &Any) -> Result<Cow<'_, Any>> {
+    if !matches!(type_name(any), "udpa.type.v1.TypedStruct" | "xds.type.v3.TypedStruct") {
+        return Ok(Cow::Borrowed(any));
+    }
+    let TypedStruct { type_url, value } = TypedStruct::decode(&*any.value).map_err(Problem::invalid)?;
+    // Istio's own have no protos here; looking for them would load all of Envoy's for nothing.
+    if !type_url.contains("/envoy.extensions.filters.http.") {
+        return Ok(Cow::Borrowed(any));
+    }
+    let message = typed_struct::message(&type_url, value.unwrap_or_default());
+    let message = message.map_err(|error| {
+        // A field of a newer version is as good as a message of one: what it would do is not known.
+        let name = type_url.rsplit('.').next().unwrap_or_default();
+        Problem::unsupported("unsupported_type", format!("{name}:{error}"))
+    })?;
+    Ok(message.map_or(Cow::Borrowed(any), |value| Cow::Owned(Any { type_url, value })))
 }
 
 /// Reads a message, and says so when it holds fields this build has never heard of.

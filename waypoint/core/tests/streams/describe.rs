@@ -132,6 +132,7 @@ fn filter(filter: &HttpFilter) -> &'static str {
         HttpFilter::Rbac(_) => "rbac",
         HttpFilter::ExtAuthz(_) => "ext_authz",
         HttpFilter::LocalRateLimit(_) => "local_ratelimit",
+        HttpFilter::RateLimit(_) => "ratelimit",
         HttpFilter::Cors => "cors",
         HttpFilter::Fault => "fault",
         HttpFilter::GrpcStats => "grpc_stats",

@@ -11,6 +11,7 @@ mod deadlines;
 mod early;
 mod filters;
 pub mod forward;
+mod limit;
 pub mod record;
 mod relay;
 mod request;
@@ -20,6 +21,7 @@ mod upload;
 
 use self::early::Early;
 use self::filters::FilterVerdict;
+use self::limit::Limited;
 use self::record::Record;
 use self::request::Request;
 use super::head::{Refused, messaging_violation};
@@ -33,7 +35,6 @@ use waypoint_core::dice::Dice;
 use waypoint_core::failure::{Failure, ResponseFlag, ResponseFlags};
 use waypoint_core::grpc::web::{Encoder, GrpcWeb};
 use waypoint_core::model::http_chain::HttpChain;
-use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::route::{Cors, HeaderMutations};
 use waypoint_core::policy::cors;
 use waypoint_core::policy::ext_authz::{Answer, HeaderChange};
@@ -103,7 +104,7 @@ pub async fn run<S: Session>(
         Err(Refusal::Answer(failure)) => exchange.answer(session, &failure),
         Err(Refusal::Challenge(failure, challenge)) => exchange.challenge(session, &failure, challenge),
         Err(Refusal::Denied(denied)) => exchange.answer_denied(session, &denied.0, &denied.1),
-        Err(Refusal::Limited(failure, limit)) => exchange.answer_limited(session, &failure, &limit),
+        Err(Refusal::Limited(limited)) => exchange.answer_limited(session, &limited),
         Err(Refusal::Head(head, details)) => exchange.answer_with(session, head, details),
         Err(Refusal::Reset(failure)) => exchange.reset(session, &failure),
         Err(Refusal::Gone) => exchange.gone(session, Gone::Reset),
@@ -122,7 +123,7 @@ pub enum Refusal {
     /// As an authorization service wants it put.
     Denied(Box<(Failure, Answer)>),
     /// With the headers of the limit.
-    Limited(Failure, Arc<LocalRateLimit>),
+    Limited(Box<Limited>),
     /// A ready answer, e.g. a preflight's.
     Head(Box<ResponseHead>, &'static str),
     /// Not even an answer.
@@ -182,7 +183,8 @@ impl Exchange<'_> {
                     self.authenticate(&config, &mut request, session).await?;
                 }
                 FilterVerdict::Authorize(config) => self.authorize(&config, &mut request, session).await?,
-                FilterVerdict::Limit(failure, limit) => return Err(Refusal::Limited(failure, limit)),
+                FilterVerdict::Ask(config) => self.limit_globally(&config, &mut request, session).await?,
+                FilterVerdict::Limit(limited) => return Err(Refusal::Limited(limited)),
                 FilterVerdict::Refuse(failure) => return Err(failure.into()),
                 FilterVerdict::Answer(head, details) => {
                     self.record.request_headers = std::mem::take(&mut request.headers);
@@ -191,6 +193,11 @@ impl Exchange<'_> {
             }
         }
         Ok(request)
+    }
+
+    /// There is nothing more to read of the request.
+    fn has_whole_body(&self) -> bool {
+        !self.has_body || self.early.end.is_some()
     }
 
     async fn carry_out<S: Session>(&mut self, session: &mut S, request: Request, plan: Plan) -> After {
@@ -234,15 +241,14 @@ impl Exchange<'_> {
         self.local_reply(session, head, body)
     }
 
-    fn answer_limited<S: Session>(
-        &mut self,
-        session: &mut S,
-        failure: &Failure,
-        limit: &LocalRateLimit,
-    ) -> After {
+    fn answer_limited<S: Session>(&mut self, session: &mut S, limited: &Limited) -> After {
+        let Limited { failure, reply, headers } = limited;
         self.record.failed(failure);
-        let (mut head, body) = reply::of(failure, self.record.grpc);
-        self.mutate(&limit.response_headers, &mut head.headers);
+        let (mut head, body) = match reply {
+            Some(reply) => reply::denied(failure, reply, self.record.grpc),
+            None => reply::of(failure, self.record.grpc),
+        };
+        self.mutate(headers, &mut head.headers);
         self.local_reply(session, head, body)
     }
 

@@ -17,7 +17,7 @@ fn route(name: &str, matcher: RouteMatch) -> Arc<Route> {
         fault: None,
         cors: None,
         ext_authz: None,
-        local_rate_limit: None,
+        limits: Default::default(),
         decorator: None,
         istio_config: None,
         refusal: None,

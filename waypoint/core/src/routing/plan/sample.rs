@@ -34,7 +34,7 @@ pub(crate) fn route(path: PathMatch, action: RouteAction) -> Arc<Route> {
         fault: None,
         cors: None,
         ext_authz: None,
-        local_rate_limit: None,
+        limits: Default::default(),
         decorator: None,
         istio_config: None,
         refusal: None,

@@ -2,6 +2,7 @@ use super::*;
 use crate::matching::path::{PathOutcome, normalize};
 use crate::matching::view::RequestView;
 use crate::model::ext_authz::{AuthzService, SentHeaders};
+use crate::model::grpc_service::GrpcTarget;
 use crate::model::metadata::MetadataValue;
 use crate::model::route::{Fraction, HeaderMutations};
 use crate::policy::ext_authz::CheckBody;
@@ -12,12 +13,12 @@ use xds_client::proto::envoy::google::rpc;
 
 fn config() -> ExtAuthz {
     ExtAuthz {
-        service: AuthzService::Grpc {
+        service: AuthzService::Grpc(GrpcTarget {
             cluster: "authz".into(),
             authority: HeaderValue::from_static("authz"),
             metadata: HeaderMutations::default(),
             max_response_bytes: None,
-        },
+        }),
         timeout: None,
         failure_mode_allow: false,
         failure_mode_allow_header_add: false,

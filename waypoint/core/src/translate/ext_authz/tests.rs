@@ -113,8 +113,8 @@ fn envoys_defaults() {
     assert_eq!(authz.timeout, Some(Duration::from_millis(200)));
     assert_eq!(authz.status_on_error, StatusCode::FORBIDDEN);
     assert!(authz.headers.allowed.is_none() && authz.ingest_metadata && !authz.failure_mode_allow);
-    let AuthzService::Grpc { cluster, authority, .. } = &authz.service else { panic!("{authz:?}") };
-    assert_eq!((&**cluster, authority.to_str().unwrap()), ("authz", "authz"));
+    let AuthzService::Grpc(target) = &authz.service else { panic!("{authz:?}") };
+    assert_eq!((&*target.cluster, target.authority.to_str().unwrap()), ("authz", "authz"));
     let forever = grpc_service(|service| service.timeout = seconds(0));
     assert_eq!(http_filter(forever).unwrap().timeout, None);
 }

@@ -35,6 +35,14 @@ fn struct_of(type_url: &str) -> TypedStruct {
     TypedStruct { type_url: format!("type.googleapis.com/{type_url}"), value: None }
 }
 
+const LOCAL_RATE_LIMIT: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+
+fn with_field(mut content: TypedStruct, name: &str) -> TypedStruct {
+    let value = protobuf::Value { kind: Some(protobuf::value::Kind::BoolValue(true)) };
+    content.value.get_or_insert_default().fields.insert(name.into(), value);
+    content
+}
+
 #[test]
 fn filters_are_known_by_type_not_by_name() {
     let identity = |value: &str| header_mutation::HeaderMutation {
@@ -68,6 +76,12 @@ fn filters_are_known_by_type_not_by_name() {
         (
             typed_filter("custom", &struct_of("example.unknown.v1.Config")),
             "unsupported unsupported_filter{custom}",
+        ),
+        // A type we know, written as a struct.
+        (typed_filter("limit", &struct_of(LOCAL_RATE_LIMIT)), "2 filters"),
+        (
+            typed_filter("limit", &with_field(struct_of(LOCAL_RATE_LIMIT), "stat_prefix")),
+            "unsupported unsupported_type{LocalRateLimit:invalid type: boolean `true`, expected a string}",
         ),
         (typed_filter("jwt", &core::Node::default()), "unsupported unsupported_filter{jwt}"),
         (

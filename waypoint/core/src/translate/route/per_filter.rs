@@ -4,6 +4,7 @@ use super::super::pb::{common_fault, cors as pb_cors, fault as pb_fault, protobu
 use super::super::problem::{At, Problem, Result, Warnings};
 use super::super::{ext_authz, ignored, matcher, rate_limit, values, wire};
 use crate::model::ext_authz::ExtAuthzPerRoute;
+use crate::model::global_rate_limit::RateLimitPerRoute;
 use crate::model::rate_limit::LocalRateLimit;
 use crate::model::route::{Cors, Fault, FaultAbort, Fraction};
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +16,8 @@ pub(super) struct PerFilter {
     pub(super) fault: Option<Arc<Fault>>,
     pub(super) cors: Option<Arc<Cors>>,
     pub(super) ext_authz: Option<Arc<ExtAuthzPerRoute>>,
-    pub(super) local_rate_limit: Option<Arc<LocalRateLimit>>,
+    pub(super) local_rate_limits: Vec<(Arc<str>, Arc<LocalRateLimit>)>,
+    pub(super) rate_limits: Vec<(Arc<str>, Arc<RateLimitPerRoute>)>,
 }
 
 impl PerFilter {
@@ -24,16 +26,27 @@ impl PerFilter {
         Self {
             fault: self.fault.or_else(|| outer.fault.clone()),
             cors: self.cors.or_else(|| outer.cors.clone()),
-            local_rate_limit: self.local_rate_limit.or_else(|| outer.local_rate_limit.clone()),
+            local_rate_limits: by_name(self.local_rate_limits, &outer.local_rate_limits),
+            rate_limits: by_name(self.rate_limits, &outer.rate_limits),
             ext_authz: ext_authz::merge(self.ext_authz, outer.ext_authz.as_ref()),
         }
     }
+}
+
+fn by_name<T>(mut inner: Vec<(Arc<str>, Arc<T>)>, outer: &[(Arc<str>, Arc<T>)]) -> Vec<(Arc<str>, Arc<T>)> {
+    for (name, config) in outer {
+        if inner.iter().all(|(known, _)| known != name) {
+            inner.push((name.clone(), config.clone()));
+        }
+    }
+    inner
 }
 
 pub(super) fn configs(configs: &mut HashMap<String, Any>, warnings: &mut Warnings) -> Result<PerFilter> {
     let mut found = PerFilter::default();
     // In one order, so that the same configuration always fails the same way.
     for (name, any) in std::mem::take(configs).into_iter().collect::<BTreeMap<_, _>>() {
+        let any = wire::unwrapped(&any)?;
         match (name.as_str(), wire::type_name(&any)) {
             (_, "envoy.extensions.filters.http.fault.v3.HTTPFault") => {
                 found.fault = Some(Arc::new(fault(wire::unpack(&any, warnings)?).at(&name)?));
@@ -45,8 +58,12 @@ pub(super) fn configs(configs: &mut HashMap<String, Any>, warnings: &mut Warning
                 found.ext_authz = Some(Arc::new(ext_authz::per_route(wire::unpack(&any, warnings)?)?));
             }
             (_, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit") => {
-                let limit = rate_limit::config(wire::unpack(&any, warnings)?).at(&name)?;
-                found.local_rate_limit = Some(Arc::new(limit));
+                let limit = rate_limit::config(&name, wire::unpack(&any, warnings)?).at(&name)?;
+                found.local_rate_limits.push((name.into(), Arc::new(limit)));
+            }
+            (_, "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute") => {
+                let limit = rate_limit::global::per_route(wire::unpack(&any, warnings)?).at(&name)?;
+                found.rate_limits.push((name.into(), Arc::new(limit)));
             }
             // istiod sends it with the label `istio.io/persistent-session` but never the filter itself to a waypoint, so
             // Envoy ignores it too.

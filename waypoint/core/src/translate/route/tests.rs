@@ -228,13 +228,13 @@ fn refusals_stay_within_their_route() {
             );
         }
     }
-    let host =
-        pb::VirtualHost { routes: vec![fine], rate_limits: vec![Default::default()], ..Default::default() };
-    let config = pb::RouteConfiguration { virtual_hosts: vec![host], ..Default::default() };
+    let plugin =
+        pb::VirtualHost { matcher: Some(Default::default()), routes: vec![fine], ..Default::default() };
+    let config = pb::RouteConfiguration { virtual_hosts: vec![plugin], ..Default::default() };
     let table = table(config, &mut Warnings::default()).unwrap();
     assert_eq!(
         &*table.virtual_hosts[0].routes[0].refusal.as_ref().unwrap().details,
-        "unsupported_field{VirtualHost#6}"
+        "unsupported_field{VirtualHost#21}"
     );
 }
 
@@ -310,4 +310,72 @@ fn direct_responses_have_a_size_limit() {
     assert_eq!(outcome(table(response(200, &"x".repeat(4097)), &mut Warnings::default())), expect);
     let expect = "invalid virtual_hosts[0].routes[0].direct_response.status: bad status 99";
     assert_eq!(outcome(table(response(99, ""), &mut Warnings::default())), expect);
+}
+
+fn rate_limit(value: &str) -> pb::RateLimit {
+    use pb::rate_limit::action::{ActionSpecifier, GenericKey};
+    let key = GenericKey { descriptor_value: value.into(), ..Default::default() };
+    let action = pb::rate_limit::Action { action_specifier: Some(ActionSpecifier::GenericKey(key)) };
+    pb::RateLimit { actions: vec![action], ..Default::default() }
+}
+
+#[test]
+fn limits_of_routes_and_virtual_hosts() {
+    let limited = pb::RouteAction {
+        rate_limits: vec![rate_limit("r")],
+        include_vh_rate_limits: Some(protobuf::BoolValue { value: true }),
+        ..forward()
+    };
+    let host = |rate_limits| pb::VirtualHost {
+        routes: vec![route_to(limited.clone()), route_to(forward())],
+        rate_limits,
+        ..Default::default()
+    };
+    let table_with = |rate_limits| {
+        let config = pb::RouteConfiguration { virtual_hosts: vec![host(rate_limits)], ..Default::default() };
+        table(config, &mut Warnings::default())
+    };
+    let known = table_with(vec![rate_limit("v"), rate_limit("w")]).unwrap();
+    let counts: Vec<_> = known.virtual_hosts[0]
+        .routes
+        .iter()
+        .map(|route| {
+            let limits = &route.limits;
+            (limits.rate_limits.len(), limits.virtual_host.len(), limits.include_virtual_host)
+        })
+        .collect();
+    assert_eq!(counts, [(1, 2, true), (0, 2, false)]);
+
+    let strange = pb::RateLimit { apply_on_stream_done: true, ..rate_limit("v") };
+    let refused = table_with(vec![strange.clone()]).unwrap();
+    for route in refused.virtual_hosts[0].routes.iter() {
+        assert_eq!(&*route.refusal.as_ref().unwrap().details, "unsupported_field{RateLimit#6}");
+    }
+    let action = pb::RouteAction { rate_limits: vec![strange], ..forward() };
+    let refused = table(table_of(vec![route_to(action), route_to(forward())]), &mut Warnings::default());
+    let refused: Vec<bool> =
+        refused.unwrap().virtual_hosts[0].routes.iter().map(|route| route.refusal.is_some()).collect();
+    assert_eq!(refused, [true, false]);
+}
+
+#[test]
+fn limits_are_for_filters_by_name() {
+    use crate::translate::pb::ratelimit;
+    let per_route =
+        |domain: &str| pack(&ratelimit::RateLimitPerRoute { domain: domain.into(), ..Default::default() });
+    let of_host = [("one".to_owned(), per_route("host")), ("two".to_owned(), per_route("host"))];
+    let of_route = [("two".to_owned(), per_route("route"))];
+    let route = pb::Route { typed_per_filter_config: of_route.into(), ..route_to(forward()) };
+    let host = pb::VirtualHost {
+        typed_per_filter_config: of_host.into(),
+        routes: vec![route],
+        ..Default::default()
+    };
+    let config = pb::RouteConfiguration { virtual_hosts: vec![host], ..Default::default() };
+    let table = table(config, &mut Warnings::default()).unwrap();
+    let limits = &table.virtual_hosts[0].routes[0].limits.global;
+    for (name, expect) in [("one", Some("host")), ("two", Some("route")), ("three", None)] {
+        let found = crate::model::rate_limit::named(limits, name);
+        assert_eq!(found.and_then(|config| config.domain.as_deref()), expect, "{name}");
+    }
 }

@@ -1,12 +1,12 @@
 //! The external authorization filter: ask, wait, enforce. What to ask and what an answer means is decided by the core.
 
+use super::filters::unless_gone;
 use super::request::Request;
 use super::{Exchange, Refusal, record};
 use crate::proxy::authz;
 use crate::proxy::http::framing;
-use crate::proxy::http::session::{RequestBody as _, Response as _, Session};
+use crate::proxy::http::session::Session;
 use http::{HeaderValue, Version};
-use std::future::poll_fn;
 use waypoint_core::failure::Failure;
 use waypoint_core::model::ext_authz::{BufferSettings, ExtAuthz, ExtAuthzPerRoute};
 use waypoint_core::model::metadata::MetadataValue;
@@ -92,15 +92,8 @@ impl Exchange<'_> {
         });
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
         let call = authz::prepare(config, &check, &mut |format| self.record.render(&context, format));
-        let (reading, response) = session.halves();
-        let complete = !self.has_body || self.early.end.is_some();
-        let gone = async {
-            if complete { reading.gone().await } else { poll_fn(|cx| response.poll_gone(cx)).await }
-        };
-        tokio::select! {
-            verdict = authz::ask(self.connection, &self.snapshot, config, call) => Ok(verdict),
-            _ = gone => Err(Refusal::Gone),
-        }
+        let asking = authz::ask(self.connection, &self.snapshot, config, call);
+        unless_gone(self.has_whole_body(), session, asking).await
     }
 
     fn enforce(&mut self, config: &ExtAuthz, verdict: Verdict, request: &mut Request) -> Result<(), Refusal> {

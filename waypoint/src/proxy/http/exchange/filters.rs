@@ -1,8 +1,9 @@
 //! The HTTP filters, in the order istiod gave them.
 
-use super::Exchange;
+use super::limit::Limited;
 use super::request::{FORWARDED_CLIENT_CERT, Request};
-use crate::proxy::http::session::{Gone, Response as _, ResponseHead, Session};
+use super::{Exchange, Refusal};
+use crate::proxy::http::session::{Gone, RequestBody as _, Response as _, ResponseHead, Session};
 use http::{HeaderValue, StatusCode};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -10,12 +11,11 @@ use std::time::Duration;
 use waypoint_core::failure::{Failure, ResponseFlag};
 use waypoint_core::grpc::web::GrpcWeb;
 use waypoint_core::model::ext_authz::ExtAuthz;
+use waypoint_core::model::global_rate_limit::GlobalRateLimit;
 use waypoint_core::model::http_chain::HttpFilter;
 use waypoint_core::model::jwt::JwtAuthn;
-use waypoint_core::model::rate_limit::LocalRateLimit;
 use waypoint_core::model::rbac::Rbac;
 use waypoint_core::policy::cors::{self, CorsDecision};
-use waypoint_core::policy::rate_limit::{self, Limit};
 use waypoint_core::policy::{fault, rbac};
 
 pub(super) enum FilterVerdict {
@@ -24,9 +24,11 @@ pub(super) enum FilterVerdict {
     Delay(Duration, Option<Failure>),
     /// Look at its tokens first.
     Authenticate(Arc<JwtAuthn>),
-    Limit(Failure, Arc<LocalRateLimit>),
-    /// Ask first.
+    Limit(Box<Limited>),
+    /// Ask first whether it may.
     Authorize(Arc<ExtAuthz>),
+    /// Ask first whether it is one too many.
+    Ask(Arc<GlobalRateLimit>),
     Refuse(Failure),
     Answer(Box<ResponseHead>, &'static str),
 }
@@ -37,7 +39,8 @@ impl Exchange<'_> {
             HttpFilter::JwtAuthn(config) => FilterVerdict::Authenticate(config.clone()),
             HttpFilter::Rbac(rbac) => self.check_rbac(rbac, request),
             HttpFilter::ExtAuthz(config) => FilterVerdict::Authorize(config.clone()),
-            HttpFilter::LocalRateLimit(limit) => self.limit(limit, request),
+            HttpFilter::LocalRateLimit(limit) => self.limit_locally(limit, request),
+            HttpFilter::RateLimit(config) => FilterVerdict::Ask(config.clone()),
             HttpFilter::Fault => self.inject_fault(request),
             HttpFilter::Cors => self.check_cors(request),
             HttpFilter::ClientIdentityXfcc => {
@@ -68,20 +71,6 @@ impl Exchange<'_> {
             shadow.tell("envoy.filters.http.rbac", &policy.shadow_stat_prefix, &mut self.record.metadata);
         }
         decision.denied.map_or(FilterVerdict::Continue, |denial| FilterVerdict::Refuse(denial.failure()))
-    }
-
-    fn limit(&mut self, limit: &Arc<LocalRateLimit>, request: &mut Request) -> FilterVerdict {
-        let of_route = self.route().and_then(|route| route.local_rate_limit.clone());
-        let limit = of_route.as_ref().unwrap_or(limit);
-        let now = self.connection.worker.process.started.elapsed();
-        match rate_limit::decide(limit, self.record.grpc, now, &mut self.dice) {
-            Limit::Pass => FilterVerdict::Continue,
-            Limit::Mark => {
-                self.mutate(&limit.request_headers_when_not_enforced, &mut request.headers);
-                FilterVerdict::Continue
-            }
-            Limit::Refuse(failure) => FilterVerdict::Limit(failure, limit.clone()),
-        }
     }
 
     fn inject_fault(&mut self, request: &Request) -> FilterVerdict {
@@ -135,5 +124,20 @@ pub(super) async fn wait<S: Session>(delay: Duration, session: &mut S) -> Result
     tokio::select! {
         () = tokio::time::sleep(delay) => Ok(()),
         gone = poll_fn(|cx| response.poll_gone(cx)) => Err(gone),
+    }
+}
+
+/// What `work` comes to; a client that leaves meanwhile ends it. `complete`: there is nothing more to read of the request.
+pub(super) async fn unless_gone<S: Session, T>(
+    complete: bool,
+    session: &mut S,
+    work: impl Future<Output = T>,
+) -> Result<T, Refusal> {
+    let (reading, response) = session.halves();
+    let gone =
+        async { if complete { reading.gone().await } else { poll_fn(|cx| response.poll_gone(cx)).await } };
+    tokio::select! {
+        done = work => Ok(done),
+        _ = gone => Err(Refusal::Gone),
     }
 }
