@@ -3,11 +3,10 @@
 //! Invariant: telemetry never waits and never holds a request up: what does not fit into a queue, or cannot be sent, is
 //! dropped and counted.
 
-use super::call::{self, Call};
+use super::call::{self, Call, grpc};
 use super::http::exchange::forward::Prepared;
 use super::worker::Worker;
 use crate::limits;
-use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
@@ -101,14 +100,16 @@ pub async fn post(
     carriage: Carriage,
 ) -> Result<(), String> {
     let mut headers: HeaderMap = collector.headers.iter().cloned().collect();
-    let (body, content_type, grpc) = match carriage {
+    let (body, content_type, is_grpc) = match carriage {
         Carriage::Json => (body.into(), "application/json", false),
         Carriage::Protobuf => (body.into(), "application/x-protobuf", false),
-        Carriage::Grpc | Carriage::GrpcStream => (framed(&body), "application/grpc", true),
+        Carriage::Grpc | Carriage::GrpcStream => {
+            (grpc::framed(&body).ok_or("longer than a message")?, "application/grpc", true)
+        }
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if grpc {
+    if is_grpc {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     let path = PathAndQuery::try_from(&*collector.path).map_err(|error| error.to_string())?;
@@ -116,7 +117,7 @@ pub async fn post(
         cluster: collector.cluster.clone(),
         prepared: Prepared::new(Method::POST, path, collector.authority.clone(), headers),
         body,
-        always_http2: grpc,
+        always_http2: is_grpc,
         timeout: Some(collector.timeout.unwrap_or(limits::EXPORT_TIMEOUT)),
         max_answer: limits::EXPORT_ANSWER_BYTES,
     };
@@ -128,17 +129,9 @@ pub async fn post(
     match status.or_else(|| reply.headers.get("grpc-status")).map(HeaderValue::as_bytes) {
         Some(b"0") | None => Ok(()),
         Some(b"2") if carriage == Carriage::GrpcStream => Ok(()),
-        Some(status) if grpc => Err(format!("grpc-status {}", String::from_utf8_lossy(status))),
+        Some(status) if is_grpc => Err(format!("grpc-status {}", String::from_utf8_lossy(status))),
         Some(_) => Ok(()),
     }
-}
-
-fn framed(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(5 + message.len());
-    framed.put_u8(0); // not compressed
-    framed.put_u32(message.len() as u32);
-    framed.extend_from_slice(message);
-    framed.freeze()
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ impl Unary<'_> {
     }
 }
 
-fn framed(message: &[u8]) -> Option<Bytes> {
+/// `None`: longer than a message can be.
+#[must_use]
+pub fn framed(message: &[u8]) -> Option<Bytes> {
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());
     framed.put_u8(0); // not compressed
     framed.put_u32(u32::try_from(message.len()).ok()?);

@@ -35,8 +35,3 @@ fn batches_are_counted_by_how_they_went() {
     counted.dropped(1);
     assert_eq!(counted.totals(), (3, 3));
 }
-
-#[test]
-fn one_message_has_its_length_in_front() {
-    assert_eq!(&framed(b"abc")[..], b"\0\0\0\0\x03abc");
-}
