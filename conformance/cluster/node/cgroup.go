@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -56,16 +57,23 @@ func killIn(group string) int {
 	return n
 }
 
-// removeCgroups removes a tree of control groups, leaves first; one that still holds a process stays, and the next down gets it.
-func removeCgroups(name string) {
-	var dirs []string
-	_ = filepath.WalkDir(CgroupBase(name), func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, p)
+// removeCgroups removes a tree of control groups, leaves first. A group is in the way until the kernel has buried its last process, which
+// may take a moment longer than the end of the node's init process.
+func removeCgroups(name string) error {
+	for end := time.Now().Add(stopPatience); ; time.Sleep(20 * time.Millisecond) {
+		var dirs []string
+		_ = filepath.WalkDir(CgroupBase(name), func(p string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, p)
+			}
+			return nil
+		})
+		var left error
+		for _, d := range slices.Backward(dirs) {
+			left = errors.Join(left, os.Remove(d))
 		}
-		return nil
-	})
-	for _, d := range slices.Backward(dirs) {
-		_ = os.Remove(d)
+		if left == nil || time.Now().After(end) {
+			return left
+		}
 	}
 }

@@ -124,8 +124,7 @@ func Stop(l layout.Layout) error {
 			}
 		}
 	}
-	removeCgroups(l.Cgroup())
-	return nil
+	return removeCgroups(l.Cgroup())
 }
 
 // Command prepares a program to run inside a node; the file system is this machine's, except /proc, /run and /etc/resolv.conf.
