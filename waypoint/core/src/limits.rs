@@ -19,7 +19,7 @@ pub const DIRECT_RESPONSE_BODY_BYTES_MAX: usize = 1 << 20;
 pub const AUTHZ_BODY_BYTES_MAX: usize = 16 << 20;
 
 /// Buckets one wildcard descriptor may keep; a limit that asks for more refuses its unit. Envoy: whatever
-/// `max_dynamic_descriptors` says, 20 by default. Each is some 200 bytes.
+/// `max_dynamic_descriptors` says, 20 by default. Each is some 200 bytes, however long the values.
 pub const DYNAMIC_DESCRIPTORS_MAX: usize = 1 << 20;
 
 /// Retries of one request, whatever the policy says. Envoy: unlimited; more only multiplies an outage.

@@ -5,6 +5,8 @@ use super::global_rate_limit::RateLimitPerRoute;
 use super::route::{Fraction, HeaderMutations};
 use http::StatusCode;
 use lru::LruCache;
+use std::hash::RandomState;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -82,10 +84,21 @@ pub enum DescriptorTokens {
 
 /// The combinations seen last; a forgotten one starts with a full bucket. This and [`Tokens`] are all in `model` that changes.
 #[derive(Debug)]
-pub struct PerValues(pub Mutex<LruCache<Values, Arc<Tokens>>>);
+pub struct PerValues {
+    pub seen: Mutex<LruCache<ValuesDigest, Arc<Tokens>>>,
+    /// What digests are made with; nobody outside can find two combinations with the same.
+    pub keys: [RandomState; 2],
+}
 
-/// Of all entries of a descriptor, in their order.
-pub type Values = Box<[Box<str>]>;
+/// Of the values of all entries: clients choose how long those are.
+pub type ValuesDigest = [u64; 2];
+
+impl PerValues {
+    #[must_use]
+    pub fn new(max: NonZeroUsize) -> Self {
+        Self { seen: Mutex::new(LruCache::new(max)), keys: Default::default() }
+    }
+}
 
 /// What a route says to the limit filters before it, by their names, and what its requests are counted by.
 #[derive(Clone, Debug, Default)]

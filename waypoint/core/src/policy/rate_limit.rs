@@ -22,6 +22,7 @@ use crate::model::rate_limit::{
 use crate::model::route::{Fraction, HeaderAppendAction};
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -133,10 +134,10 @@ fn claim(known: &[LocalDescriptor], descriptor: &Descriptor<'_>) -> Option<Claim
     let tokens = match &found.tokens {
         DescriptorTokens::One(tokens) => tokens.clone(),
         DescriptorTokens::PerValues(seen) => {
-            let values = descriptor.entries.iter().map(|entry| entry.value.as_ref().into()).collect();
+            let digest = seen.keys.each_ref().map(|key| digest(key, &descriptor.entries));
             // Held for one look-up only.
-            let mut seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.get_or_insert(values, Arc::default).clone()
+            let mut seen = seen.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.get_or_insert(digest, Arc::default).clone()
         }
     };
     Some(Claim {
@@ -146,6 +147,12 @@ fn claim(known: &[LocalDescriptor], descriptor: &Descriptor<'_>) -> Option<Claim
         shadow: found.shadow,
         told: descriptor.told,
     })
+}
+
+fn digest(key: &RandomState, entries: &[Entry<'_>]) -> u64 {
+    let mut hasher = key.build_hasher();
+    entries.iter().for_each(|entry| entry.value.hash(&mut hasher));
+    hasher.finish()
 }
 
 fn is_of(known: &LocalDescriptor, entries: &[Entry<'_>]) -> bool {

@@ -17,9 +17,8 @@ use crate::model::rate_limit::{
 };
 use crate::model::route::{Fraction, HeaderText};
 use http::StatusCode;
-use lru::LruCache;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 const UNSUPPORTED: &str = "unsupported_rate_limit";
@@ -179,7 +178,7 @@ fn descriptor_bucket(
     }
     let bucket = descriptor.token_bucket.take().ok_or_else(|| Problem::invalid("no token_bucket"))?;
     let tokens = if any_value {
-        DescriptorTokens::PerValues(Arc::new(PerValues(Mutex::new(LruCache::new(max_values)))))
+        DescriptorTokens::PerValues(Arc::new(PerValues::new(max_values)))
     } else {
         DescriptorTokens::One(Arc::default())
     };

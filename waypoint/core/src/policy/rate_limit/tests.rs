@@ -2,10 +2,8 @@ use super::*;
 use crate::model::descriptor::VirtualHostLimits;
 use crate::model::rate_limit::PerValues;
 use crate::model::route::HeaderMutations;
-use lru::LruCache;
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
 
 const ALL: Fraction = Fraction { numerator: 100, denominator: 100 };
 const NONE: Fraction = Fraction { numerator: 0, denominator: 100 };
@@ -47,7 +45,7 @@ fn bucket_for(entries: &str, max: u32) -> LocalDescriptor {
         .collect();
     let tokens = if entries.iter().any(|(_, value)| value.is_none()) {
         let two = NonZeroUsize::new(2).unwrap();
-        DescriptorTokens::PerValues(Arc::new(PerValues(Mutex::new(LruCache::new(two)))))
+        DescriptorTokens::PerValues(Arc::new(PerValues::new(two)))
     } else {
         DescriptorTokens::One(Arc::default())
     };
@@ -138,14 +136,23 @@ fn every_bucket_a_request_belongs_to() {
 
 #[test]
 fn any_value_has_a_bucket_of_its_own() {
-    let known = || vec![bucket_for("user", 1), bucket_for("user=ann", 2), bucket_for("user,path=/", 1)];
+    let known = || {
+        vec![
+            bucket_for("user", 1),
+            bucket_for("user=ann", 2),
+            bucket_for("user,path=/", 1),
+            bucket_for("a,b", 1),
+        ]
+    };
     let limit = LocalRateLimit { descriptors: known(), ..limit(None) };
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 4] = [
         // Named entries come before those of any value.
         (&["user=ann", "user=ann", "user=ann"], "pp-"),
         // Two are remembered; who comes back later starts anew.
         (&["user=bob", "user=bob", "user=cid", "user=bob", "user=dan", "user=cid", "user=dan"], "p-p-pp-"),
         (&["user=bob,path=/", "user=bob,path=/", "user=cid,path=/", "user=bob,path=/x"], "p-pp"),
+        // Where one value ends and the next begins counts.
+        (&["a=xy,b=z", "a=x,b=yz", "a=xy,b=z"], "pp-"),
     ];
     for (requests, expect) in cases {
         assert_eq!(answers(&limit, requests), expect, "{requests:?}");

@@ -95,7 +95,7 @@ fn counts_the_same(one: &LocalDescriptor, other: &LocalDescriptor) -> bool {
 fn kept(descriptor: &LocalDescriptor) -> usize {
     match &descriptor.tokens {
         DescriptorTokens::One(_) => 1,
-        DescriptorTokens::PerValues(seen) => seen.0.lock().map_or(0, |seen| seen.cap().get()),
+        DescriptorTokens::PerValues(seen) => seen.seen.lock().map_or(0, |seen| seen.cap().get()),
     }
 }
 

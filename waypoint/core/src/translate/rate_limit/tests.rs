@@ -165,7 +165,7 @@ fn an_empty_value_is_any() {
     assert_eq!(one.entries, [("user".into(), Some("ann".into())), ("path".into(), None)]);
     assert!(one.shadow && limit.always_consume_default);
     let DescriptorTokens::PerValues(seen) = &one.tokens else { panic!("{one:?}") };
-    assert_eq!(seen.0.lock().unwrap().cap().get(), 7);
+    assert_eq!(seen.seen.lock().unwrap().cap().get(), 7);
 }
 
 #[test]
