@@ -63,6 +63,10 @@ pub const METRIC_TAG_BYTES_MAX: usize = 256;
 /// every pair of workloads, and one who can choose it, as with a header, could fill the memory and every other series' place.
 pub const METRIC_TAG_VALUES_MAX: usize = 1000;
 
+/// Series with such tags; in further ones the tags are `unknown`. Envoy: unlimited; several tags multiply, and the other
+/// half is for series that are nobody's choice.
+pub const METRIC_TAGGED_SERIES_MAX: usize = METRIC_SERIES_MAX / 2;
+
 /// Bytes of one token. Envoy: whatever fits into the request's head (60 KiB); its own cache stops at 4 KiB.
 pub const JWT_BYTES_MAX: usize = 64 << 10;
 

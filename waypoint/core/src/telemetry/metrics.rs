@@ -11,7 +11,7 @@ mod tags;
 
 pub use cache::{HttpHandles, MetricCache, TcpHandles};
 
-use crate::limits::METRIC_SERIES_MAX;
+use crate::limits::{METRIC_SERIES_MAX, METRIC_TAGGED_SERIES_MAX};
 use crate::model::http_chain::StatsFilter;
 use crate::telemetry::record::RequestRecord;
 use families::Families;
@@ -34,7 +34,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     tag_values: Admitted,
-    series: Mutex<HashMap<SeriesKey, Series>>,
+    series: Mutex<AllSeries>,
     /// Grows when series were dropped: cached handles of the time before count into nothing.
     generation: AtomicU64,
 }
@@ -100,10 +100,18 @@ type SeriesKey = ((Family, Added), LabelValues);
 /// A workload's uid, where the peer is one.
 type Uid = Option<Arc<str>>;
 
+#[derive(Debug, Default)]
+struct AllSeries {
+    by_key: HashMap<SeriesKey, Series>,
+    /// Those with tags by expression.
+    tagged: usize,
+}
+
 /// Who a series speaks of: uids of source and destination. It lives as long as one such pair does.
 #[derive(Debug, Default)]
 struct Series {
     users: Vec<(Uid, Uid)>,
+    tagged: bool,
     /// All users are gone; dropped by the next sweep.
     stale: bool,
 }
@@ -149,8 +157,9 @@ impl Metrics {
     pub fn sweep(&self, is_live: impl Fn(&str) -> bool) -> usize {
         let live = |uid: &Uid| uid.as_ref().is_none_or(|uid| is_live(uid));
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = series.len();
-        series.retain(|(kind, values), series| {
+        let series = &mut *series;
+        let before = series.by_key.len();
+        series.by_key.retain(|(kind, values), series| {
             series.users.retain(|(source, destination)| live(source) && live(destination));
             let dropped = series.users.is_empty() && series.stale;
             series.stale = series.users.is_empty();
@@ -159,10 +168,11 @@ impl Metrics {
             }
             !dropped
         });
-        let dropped = before - series.len();
+        let dropped = before - series.by_key.len();
         if dropped > 0 {
-            self.families.keep(&series.keys().map(|(kind, _)| kind).collect());
-            let tagged = series.keys().flat_map(|(_, values)| values.as_strs());
+            series.tagged = series.by_key.values().filter(|series| series.tagged).count();
+            self.families.keep(&series.by_key.keys().map(|(kind, _)| kind).collect());
+            let tagged = series.by_key.keys().flat_map(|(_, values)| values.as_strs());
             self.tag_values.keep(&tagged.collect::<HashSet<_>>());
             self.generation.fetch_add(1, Ordering::Release);
         }
@@ -215,18 +225,24 @@ impl Metrics {
         let mut values = LabelValues::of(family.labels(), record, filter.disable_host_header_fallback);
         values.extend(added.names().len());
         added.apply(family, filter, wanted.tags, &mut values);
+        let tagged = !wanted.tags.is_empty();
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = ((family, added.clone()), values.clone());
-        if series.len() >= METRIC_SERIES_MAX && !series.contains_key(&key) {
-            drop(series);
+        let series = &mut *series;
+        let mut key = ((family, added.clone()), values);
+        if tagged && series.tagged >= METRIC_TAGGED_SERIES_MAX && !series.by_key.contains_key(&key) {
+            added.apply(family, filter, &TagValues::unknown(filter), &mut key.1);
+        }
+        if series.by_key.len() >= METRIC_SERIES_MAX && !series.by_key.contains_key(&key) {
             return Some((Added::default(), LabelValues::overflow(family.labels())));
         }
+        let values = key.1.clone();
         let uid = |workload: Option<&Arc<crate::model::workload::Workload>>| {
             workload.map(|workload| workload.uid.clone())
         };
         let user = (uid(record.downstream.workload), uid(record.upstream.workload));
-        let one = series.entry(key).or_default();
-        one.stale = false;
+        let one = series.by_key.entry(key).or_default();
+        series.tagged += usize::from(tagged && !one.tagged);
+        (one.tagged, one.stale) = (tagged, false);
         if !one.users.contains(&user) {
             one.users.push(user);
         }

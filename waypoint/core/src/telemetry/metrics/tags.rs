@@ -59,6 +59,16 @@ fn overrides(family: Family, filter: &StatsFilter) -> impl Iterator<Item = (usiz
 pub(super) struct TagValues(Box<[Box<str>]>);
 
 impl TagValues {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where there are too many series.
+    pub(super) fn unknown(filter: &StatsFilter) -> Self {
+        let value = |one: &TagOverride| one.value.as_ref().map_or("", |_| UNKNOWN).into();
+        Self(filter.tags.iter().map(value).collect())
+    }
+
     pub(super) fn of(filter: &StatsFilter, record: &RequestRecord<'_>, values: &mut Values<'_>) -> Self {
         if filter.tags.iter().all(|one| one.value.is_none()) {
             return Self::default();

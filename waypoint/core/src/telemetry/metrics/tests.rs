@@ -1,6 +1,6 @@
 use super::*;
 use crate::failure::{ResponseFlag, ResponseFlags};
-use crate::limits::METRIC_TAG_VALUES_MAX;
+use crate::limits::{METRIC_TAG_VALUES_MAX, METRIC_TAGGED_SERIES_MAX};
 use crate::model::cluster::ServiceRef;
 use crate::model::expression::Expression;
 use crate::model::http_chain::TagOverride;
@@ -286,6 +286,39 @@ fn a_client_makes_only_so_many_values() {
     let text = metrics.exposition().unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with("istio_requests_total{")).count(), 1);
     assert!(text.contains("request_host=\"host-new\""));
+}
+
+#[test]
+fn tags_together_leave_room_for_other_series() {
+    let (metrics, mut cache) = setup();
+    let parts = Parts::new();
+    let filter = StatsFilter {
+        tags: vec![
+            tag("requests_total", "host", Some("request.host")),
+            tag("requests_total", "path", Some("request.path")),
+        ],
+        dropped: ["request_duration_milliseconds", "request_bytes", "response_bytes"].map(Into::into).into(),
+        ..StatsFilter::default()
+    };
+    let requests = METRIC_TAGGED_SERIES_MAX + 100;
+    let mut record = parts.record(200);
+    let paths: Vec<String> = (0..100).map(|path| format!("/{path}")).collect();
+    let hosts: Vec<String> = (0..requests / 100 + 1).map(|host| format!("h{host}")).collect();
+    for at in 0..requests {
+        if let Some(request) = &mut record.request {
+            (request.authority, request.path) = (&hosts[at / 100], &paths[at % 100]);
+        }
+        cache.request(&record, &filter);
+    }
+    cache.request(&parts.record(404), &StatsFilter::default());
+    let series = metrics.series.lock().unwrap();
+    let with = |tag: &str| {
+        let values = series.by_key.keys().map(|(_, values)| values.as_strs());
+        values.filter(|values| values[values.len() - 2..].contains(&tag)).count()
+    };
+    // What came too late shares one series, and what has no such tags is not touched.
+    assert_eq!((series.tagged, with("unknown")), (METRIC_TAGGED_SERIES_MAX + 1, 1));
+    assert!(series.by_key.keys().any(|(_, values)| values.as_strs().contains(&"404")));
 }
 
 #[test]
