@@ -74,7 +74,7 @@ fn limited(worker: &Worker, limit: &LocalRateLimit, view: &NetworkView<'_>) -> O
     };
     let mut refused = NotAdmitted::from(failure);
     // Their values hold no formats: `translate` refuses them.
-    headers::apply(&limit.response_headers, &mut refused.headers, &mut |_| None);
+    headers::apply(&limit.response_headers, &mut refused.headers, &mut |_, _| None);
     ext_authz::apply(&response, &mut refused.headers);
     Some(refused)
 }

@@ -13,7 +13,7 @@ use super::upstream::cluster::{self, Aim, Choice};
 use super::upstream::error::UpstreamError;
 use super::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -21,13 +21,11 @@ use std::time::Duration;
 use waypoint_core::balance::{Avoid, Observed};
 use waypoint_core::failure::Failure;
 use waypoint_core::limits::UNREACHED_RETRIES_MAX;
-use waypoint_core::model::access_log::Format;
 use waypoint_core::model::cluster::UpstreamProtocol;
 use waypoint_core::model::route::ClusterName;
 use waypoint_core::store::{ClusterEntry, Snapshot};
 
-/// Evaluates the formats of configured header values.
-pub type Render<'a> = &'a mut dyn FnMut(&Format) -> Option<HeaderValue>;
+pub use waypoint_core::routing::headers::Render;
 
 pub struct Call {
     pub cluster: ClusterName,

@@ -35,12 +35,15 @@ const CONNECT_ATTEMPTS: usize = 3;
 /// Serves one connection until it ends.
 pub async fn serve(stream: InnerStream, connection: &Connection, chain: &FilterChain, body: &Arc<TcpChain>) {
     let mut record = TcpRecord::new(connection, body.clone());
+    // First, so that a refusal is logged and counted under it, too.
+    let cluster = choose_cluster(&body.clusters, &mut connection.worker.dice());
+    record.leads_to(cluster.as_ref());
     tracing::trace!(chain = &*chain.name, "tcp connection");
     if let Err(denied) = admit(body, connection).await {
         record.denied(&denied);
         return refuse(stream).await;
     }
-    let opened = match open(connection, body, &mut record).await {
+    let opened = match open(connection, body, cluster, &mut record).await {
         Ok(opened) => opened,
         Err(failure) => {
             record.failed(&failure);
@@ -81,7 +84,7 @@ async fn authorize(
     }
     let (snapshot, _) = connection.chain();
     // The values of a connection's check hold no formats: `translate` refuses them.
-    let call = authz::prepare(config, &authz::describe(connection, metadata), &mut |_| None);
+    let call = authz::prepare(config, &authz::describe(connection, metadata), &mut |_, _| None);
     match authz::ask(connection, &snapshot, config, call).await {
         Verdict::Allowed(allowed) => {
             if let Some(MetadataValue::Struct(fields)) = allowed.metadata {
@@ -105,12 +108,12 @@ struct Opened {
 async fn open(
     connection: &Connection,
     chain: &TcpChain,
+    cluster: Option<Arc<str>>,
     record: &mut TcpRecord<'_>,
 ) -> Result<Opened, Failure> {
     let worker = &connection.worker;
     let mut dice = worker.dice();
-    let name = choose_cluster(&chain.clusters, &mut dice).ok_or_else(Failure::no_healthy_upstream)?;
-    record.cluster = Some(name.clone());
+    let name = cluster.ok_or_else(Failure::no_healthy_upstream)?;
     let (snapshot, _) = connection.chain();
     let found = cluster::ready(worker, &snapshot, &name).await;
     let (snapshot, entry) =

@@ -198,6 +198,16 @@ pub enum HeaderText {
     Format(Arc<super::access_log::Format>),
 }
 
+impl HeaderText {
+    #[must_use]
+    pub fn format(&self) -> Option<&super::access_log::Format> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Format(format) => Some(format),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderAppendAction {
     AppendIfExistsOrAdd,

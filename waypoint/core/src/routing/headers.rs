@@ -4,7 +4,7 @@
 use super::plan::ForwardPlan;
 use super::rewrite::HostPlan;
 use crate::model::access_log::Format;
-use crate::model::route::{HeaderAppendAction, HeaderMutations, HeaderText};
+use crate::model::route::{HeaderAdd, HeaderAppendAction, HeaderMutations, HeaderText};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers that tell an Envoy how to treat a request, or a backend what an Envoy did. From a client they are lies.
@@ -41,38 +41,44 @@ pub fn sanitize_client(headers: &mut HeaderMap) {
     }
 }
 
-/// Applies one set of mutations; `render` evaluates a format, `None` (nothing to print) adds no header.
-pub fn apply(
-    mutations: &HeaderMutations,
-    headers: &mut HeaderMap,
-    render: &mut dyn FnMut(&Format) -> Option<HeaderValue>,
-) {
+/// Evaluates a format over the headers as they are; `None` is nothing to print.
+pub type Render<'a> = &'a mut dyn FnMut(&Format, &HeaderMap) -> Option<HeaderValue>;
+
+/// Applies one set of mutations; a value that is empty adds no header and replaces none.
+///
+/// Envoy: what is removed goes first, then all values are made, then they are put in: no value sees another of its set.
+pub fn apply(mutations: &HeaderMutations, headers: &mut HeaderMap, render: Render<'_>) {
     for name in &mutations.remove {
         headers.remove(name);
     }
+    let formatted: Vec<_> = mutations
+        .add
+        .iter()
+        .filter_map(|addition| addition.value.format())
+        .map(|f| render(f, headers))
+        .collect();
+    let mut formatted = formatted.into_iter();
     for addition in &mutations.add {
-        let name = &addition.name;
-        let present = headers.contains_key(name);
-        let wanted = match addition.action {
-            HeaderAppendAction::AppendIfExistsOrAdd | HeaderAppendAction::OverwriteIfExistsOrAdd => true,
-            HeaderAppendAction::AddIfAbsent => !present,
-            HeaderAppendAction::OverwriteIfExists => present,
-        };
-        if !wanted {
-            continue;
-        }
         let value = match &addition.value {
             HeaderText::Literal(value) => Some(value.clone()),
-            HeaderText::Format(format) => render(format),
+            HeaderText::Format(_) => formatted.next().flatten(),
         };
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        match addition.action {
-            HeaderAppendAction::AppendIfExistsOrAdd => {
-                headers.append(name, value);
-            }
-            _ => {
-                headers.insert(name, value);
-            }
+        put(addition, value, headers);
+    }
+}
+
+fn put(addition: &HeaderAdd, value: HeaderValue, headers: &mut HeaderMap) {
+    let name = &addition.name;
+    let present = headers.contains_key(name);
+    match addition.action {
+        HeaderAppendAction::AppendIfExistsOrAdd => {
+            headers.append(name, value);
+        }
+        HeaderAppendAction::AddIfAbsent if present => {}
+        HeaderAppendAction::OverwriteIfExists if !present => {}
+        _ => {
+            headers.insert(name, value);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct ForwardPlan {
     /// Path and query towards upstream; `None` leaves them.
     pub path: Option<String>,
     pub host: HostPlan,
+    /// Of the weighted cluster. Envoy: the route's own rewrite comes after it, and takes it for the original.
+    pub cluster_host: Option<HeaderValue>,
     /// Clusters that get a copy; `append_shadow_suffix` beside each.
     pub mirrors: Vec<MirrorPlan>,
     pub hash: HashOutcome,
@@ -87,7 +89,8 @@ fn plan_forward(picked: &Picked, forward: &Forward, request: &RequestView<'_>, d
             .rewrite
             .as_ref()
             .map(|rewrite| rewrite_path(rewrite, &route.matcher.path, request.path)),
-        host: rewrite_host(forward, cluster_host, request),
+        host: rewrite_host(forward, request),
+        cluster_host: cluster_host.cloned(),
         mirrors,
         hash: hash(&forward.hash, request, dice),
         target,

@@ -21,7 +21,8 @@ pub fn location(redirect: &Redirect, matched: &PathMatch, request: &RequestView<
     let port = redirect.port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = path(redirect, matched, request);
     // Non-ASCII can come from an authority over HTTP/2 only; RFC 3986 knows no such host.
-    HeaderValue::from_str(&format!("{scheme}://{host}{port}{path}")).ok()
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    HeaderValue::from_str(&format!("{scheme}://{host}{port}{slash}{path}")).ok()
 }
 
 /// The request's authority, without its port where the redirect brings its own or the old one says nothing any more.

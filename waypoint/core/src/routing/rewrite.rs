@@ -46,16 +46,9 @@ fn behind_match<'p>(matched: &PathMatch, path: &'p str) -> &'p str {
     path.get(length..).unwrap_or_default()
 }
 
-/// `cluster_host`: the rewrite of the weighted cluster that was chosen, which goes before the route's.
+/// What the route does to Host; that of its chosen cluster is the host it then starts from.
 #[must_use]
-pub fn rewrite_host(
-    forward: &Forward,
-    cluster_host: Option<&HeaderValue>,
-    request: &RequestView<'_>,
-) -> HostPlan {
-    if let Some(host) = cluster_host {
-        return HostPlan::Set(host.clone());
-    }
+pub fn rewrite_host(forward: &Forward, request: &RequestView<'_>) -> HostPlan {
     match &forward.host_rewrite {
         None => HostPlan::Keep,
         Some(HostRewrite::Literal(host)) => HostPlan::Set(host.clone()),

@@ -24,12 +24,16 @@ pub enum Evaluated<'a> {
 
 /// Appends the line a format makes.
 pub fn text(format: &Format, record: &RequestRecord<'_>, out: &mut String) {
+    line(format, record, "-", out);
+}
+
+fn line(format: &Format, record: &RequestRecord<'_>, missing: &str, out: &mut String) {
     for segment in &format.segments {
         match segment {
             Segment::Literal(literal) => out.push_str(literal),
             Segment::Operator { operator, truncate } => {
                 let start = out.len();
-                push(&evaluate(operator, record), out);
+                push(&evaluate(operator, record), missing, out);
                 if let Some(length) = truncate {
                     cut(out, start, *length);
                 }
@@ -38,15 +42,15 @@ pub fn text(format: &Format, record: &RequestRecord<'_>, out: &mut String) {
     }
 }
 
-/// A header value: as text, but nothing at all when every operator is missing and there is no literal.
+/// A header value: what is missing is left out, where a log line has `-`.
 #[must_use]
 pub fn header(format: &Format, record: &RequestRecord<'_>) -> String {
     let mut out = String::new();
-    text(format, record, &mut out);
+    line(format, record, "", &mut out);
     out
 }
 
-fn push(value: &Evaluated<'_>, out: &mut String) {
+fn push(value: &Evaluated<'_>, missing: &str, out: &mut String) {
     match value {
         Evaluated::Text(text) => out.push_str(text),
         Evaluated::Number(number) => {
@@ -56,7 +60,7 @@ fn push(value: &Evaluated<'_>, out: &mut String) {
             MetadataValue::String(text) => out.push_str(text),
             other => out.push_str(&json_of(other).to_string()),
         },
-        Evaluated::Missing => out.push('-'),
+        Evaluated::Missing => out.push_str(missing),
     }
 }
 

@@ -248,7 +248,7 @@ impl Exchange<'_> {
             Some(reply) => reply::denied(failure, reply, self.record.grpc),
             None => reply::of(failure, self.record.grpc),
         };
-        self.mutate(headers, &mut head.headers);
+        self.mutate_response(headers, &mut head.headers);
         self.local_reply(session, head, body)
     }
 
@@ -345,15 +345,18 @@ impl Exchange<'_> {
         self.record.response(head);
     }
 
-    /// Applies configured header changes, with formats evaluated over what is known so far.
-    pub fn mutate(&self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
-        if mutations.is_empty() {
-            return;
-        }
+    /// Applies configured changes of a request, with formats evaluated over what is known so far.
+    fn mutate_request(&self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
-        let record = &self.record;
-        waypoint_core::routing::headers::apply(mutations, headers, &mut |format| {
-            record.render(&context, format)
+        waypoint_core::routing::headers::apply(mutations, headers, &mut |format, now| {
+            self.record.render_request(&context, format, now)
+        });
+    }
+
+    fn mutate_response(&self, mutations: &HeaderMutations, headers: &mut HeaderMap) {
+        let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
+        waypoint_core::routing::headers::apply(mutations, headers, &mut |format, now| {
+            self.record.render_response(&context, format, now)
         });
     }
 

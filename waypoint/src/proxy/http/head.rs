@@ -67,6 +67,7 @@ pub struct Start {
     target: Box<str>,
     /// From a target in absolute form, where it replaces Host.
     authority: Option<Box<str>>,
+    scheme: Option<&'static str>,
     /// The request line in origin form, where the client's was not: the parser behind us compares a target's authority
     /// with Host, and RFC 9112 §3.2.2 wants Host ignored.
     pub rewritten_line: Option<String>,
@@ -87,14 +88,14 @@ pub fn check(raw: &[u8], rules: HeadRules) -> Result<Start, Failure> {
     }
     check_version(&lines, rules)?;
     lines.check_framing()?;
-    let (authority, target) = split_target(lines.request.target, lines.request.method)?;
+    let Parts { scheme, authority, path: target } = split_target(lines.request.target, lines.request.method)?;
     if authority.is_none() && lines.hosts == 0 {
         return Err(Failure::missing_host());
     }
     let case = rules.preserve_case.then(|| Arc::new(HeaderCase::of(raw)));
     let RequestLine { method, version, .. } = lines.request;
     let rewritten_line = authority.map(|_| format!("{method} {target} {}\r\n", version.unwrap_or_default()));
-    Ok(Start { target: target.into(), authority: authority.map(Into::into), rewritten_line, case })
+    Ok(Start { target: target.into(), authority: authority.map(Into::into), scheme, rewritten_line, case })
 }
 
 /// Envoy: every version but 1.1 is too low, 1.2 and 2.0 included; 1.0 where it is accepted.
@@ -127,6 +128,7 @@ pub fn http1(
         target: start.target,
         authority,
         version,
+        scheme: start.scheme,
         upgrade: upgrade(parsed),
         case: start.case,
         headers,
@@ -168,6 +170,7 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
         target: target.into(),
         authority: authority.into(),
         version: Version::HTTP_2,
+        scheme: uri.scheme_str().and_then(known_scheme),
         method: if upgrade.is_some() { Method::GET } else { method },
         upgrade: upgrade.map(Into::into),
         case: None,
@@ -175,15 +178,27 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
     })
 }
 
-/// The authority and the path of a request target.
-fn split_target<'a>(target: &'a str, method: &str) -> Result<(Option<&'a str>, &'a str), Failure> {
+/// A request target in its parts.
+struct Parts<'a> {
+    scheme: Option<&'static str>,
+    authority: Option<&'a str>,
+    path: &'a str,
+}
+
+fn known_scheme(scheme: &str) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+fn split_target<'a>(target: &'a str, method: &str) -> Result<Parts<'a>, Failure> {
     if method == "CONNECT" {
         // Envoy: no route matches a CONNECT that no upgrade was configured for.
         return Err(Failure::route_not_found());
     }
     match Target::parse(target) {
-        Target::Origin(path) => Ok((None, path)),
-        Target::Absolute { authority, path, .. } => Ok((Some(authority), path)),
+        Target::Origin(path) => Ok(Parts { scheme: None, authority: None, path }),
+        Target::Absolute { scheme, authority, path } => {
+            Ok(Parts { scheme: known_scheme(scheme), authority: Some(authority), path })
+        }
         Target::Asterisk if method == "OPTIONS" => Err(Failure::absolute_path_rejected()),
         Target::Asterisk => Err(malformed("http1.invalid_url")),
         Target::Other if target.contains("://") => Err(malformed("http1.invalid_url")),

@@ -17,6 +17,8 @@ pub struct RequestHead {
     pub target: Box<str>,
     pub authority: Box<str>,
     pub version: Version,
+    /// As the client says it: `:scheme`, or that of a target in absolute form.
+    pub scheme: Option<&'static str>,
     /// Without `host`.
     pub headers: HeaderMap,
     /// `:protocol` or `upgrade:` of a request that wants to change protocols.

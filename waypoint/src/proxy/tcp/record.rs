@@ -20,13 +20,14 @@ pub(super) struct TcpRecord<'c> {
     chain: Arc<TcpChain>,
     snapshot: Arc<Snapshot>,
     started: Instant,
-    pub cluster: Option<Arc<str>>,
+    cluster: Option<Arc<str>>,
     pub service: Option<Arc<ServiceRef>>,
     pub upstream: Option<Destination>,
     pub transport_failure: Option<String>,
     local: Option<SocketAddr>,
     flags: ResponseFlags,
     termination: Option<String>,
+    details: Option<String>,
     handles: Option<TcpHandles>,
     received: u64,
     sent: u64,
@@ -48,11 +49,19 @@ impl<'c> TcpRecord<'c> {
             local: None,
             flags: ResponseFlags::NONE,
             termination: None,
+            details: None,
             handles: None,
             received: 0,
             sent: 0,
             reported: (0, 0),
         }
+    }
+
+    /// A cluster that is not there is none.
+    pub(super) fn leads_to(&mut self, cluster: Option<&Arc<str>>) {
+        let entry = cluster.and_then(|name| self.snapshot.cluster(name));
+        self.service = entry.and_then(|entry| entry.cluster.service.clone());
+        self.cluster = cluster.filter(|_| entry.is_some()).cloned();
     }
 
     pub(super) fn opened(&mut self, local: Option<SocketAddr>) {
@@ -92,7 +101,7 @@ impl<'c> TcpRecord<'c> {
         self.progress(counters);
         match ended {
             Ended::TooLong => self.flags = self.flags.with(ResponseFlag::DT),
-            Ended::Upstream(_) => self.flags = self.flags.with(ResponseFlag::UC),
+            Ended::Upstream(_) => self.flags = self.flags.with(ResponseFlag::UR),
             Ended::Clean | Ended::Idle | Ended::Downstream(_) => {}
         }
         self.count_closed();
@@ -106,10 +115,15 @@ impl<'c> TcpRecord<'c> {
         self.log();
     }
 
-    /// Why it ended is in `%CONNECTION_TERMINATION_DETAILS%`. Envoy: RBAC sets no flag besides.
+    /// Envoy: RBAC says why in `%CONNECTION_TERMINATION_DETAILS%` and sets no flag, an authorization service in
+    /// `%RESPONSE_CODE_DETAILS%`.
     pub(super) fn denied(mut self, failure: &Failure) {
         self.flags = failure.flags;
-        self.termination = Some(failure.details.clone().into_owned());
+        let why = Some(failure.details.clone().into_owned());
+        match failure.flags.contains(ResponseFlag::UAEX) {
+            true => self.details = why,
+            false => self.termination = why,
+        }
         self.count_opened();
         self.count_closed();
         self.log();
@@ -125,6 +139,7 @@ impl<'c> TcpRecord<'c> {
             duration: self.started.elapsed(),
             protocol: Protocol::Tcp,
             flags: self.flags,
+            details: self.details.as_deref(),
             termination_details: self.termination.as_deref(),
             upstream_transport_failure: self.transport_failure.as_deref(),
             bytes_received: self.received,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::matching::view::sample::Sample;
-use crate::model::access_log::{Operator, Segment};
+use crate::model::access_log::{Format, LogHeader, Operator, Segment};
 use crate::model::route::{Forward, HeaderAdd, PathMatch, PathRewrite, RouteAction};
 use crate::routing::pick::Picked;
 use crate::routing::plan::sample::{forward, route};
@@ -38,7 +38,7 @@ fn append_actions() {
             headers.append("x-a", HeaderValue::from_static(value));
         }
         let mutations = add(*action, HeaderText::Literal(HeaderValue::from_static("new")));
-        apply(&mutations, &mut headers, &mut |_| None);
+        apply(&mutations, &mut headers, &mut |_, _| None);
         assert_eq!(values(&headers, "x-a"), *after, "{action:?} on {before:?}");
     }
 }
@@ -52,7 +52,7 @@ fn removal_comes_first() {
         remove: vec![HeaderName::from_static("x-a")],
         ..add(HeaderAppendAction::AppendIfExistsOrAdd, new)
     };
-    apply(&mutations, &mut headers, &mut |_| None);
+    apply(&mutations, &mut headers, &mut |_, _| None);
     assert_eq!(values(&headers, "x-a"), ["new"]);
 }
 
@@ -62,14 +62,48 @@ fn formats_are_rendered_by_the_caller() {
     let format = || HeaderText::Format(Arc::new(Format { segments: vec![operator.clone()] }));
     let mut headers = HeaderMap::new();
     let mutations = add(HeaderAppendAction::OverwriteIfExistsOrAdd, format());
-    apply(&mutations, &mut headers, &mut |format| {
+    apply(&mutations, &mut headers, &mut |format, _| {
         assert_eq!(format.segments.len(), 1);
         Some(HeaderValue::from_static("HTTP/1.1"))
     });
     assert_eq!(values(&headers, "x-a"), ["HTTP/1.1"]);
     // Nothing to print: the header there was stays.
-    apply(&mutations, &mut headers, &mut |_| None);
+    apply(&mutations, &mut headers, &mut |_, _| None);
     assert_eq!(values(&headers, "x-a"), ["HTTP/1.1"]);
+}
+
+#[test]
+fn values_are_made_of_what_was_there_before_any_was_put_in() {
+    let operator = |name: &str| Segment::Operator {
+        operator: Operator::Request {
+            name: LogHeader::Name(HeaderName::try_from(name).unwrap()),
+            alternative: None,
+        },
+        truncate: None,
+    };
+    let set = |name: &str, from: &str| HeaderAdd {
+        name: HeaderName::try_from(name).unwrap(),
+        value: HeaderText::Format(Arc::new(Format { segments: vec![operator(from)] })),
+        action: HeaderAppendAction::OverwriteIfExistsOrAdd,
+    };
+    let mutations = HeaderMutations {
+        remove: vec![HeaderName::from_static("x-gone")],
+        add: vec![set("x-a", "x-b"), set("x-b", "x-a"), set("x-c", "x-gone")],
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("x-a", "1"), ("x-b", "2"), ("x-c", "3"), ("x-gone", "4")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    apply(&mutations, &mut headers, &mut |format, now| {
+        let Segment::Operator { operator: Operator::Request { name: LogHeader::Name(name), .. }, .. } =
+            &format.segments[0]
+        else {
+            panic!()
+        };
+        now.get(name).cloned()
+    });
+    let have = ["x-a", "x-b", "x-c"].map(|name| values(&headers, name).concat());
+    assert_eq!(have, ["2", "1", "3"], "what prints to nothing changes nothing");
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn a_weighted_cluster_brings_its_own_headers_and_host() {
         .map(|seed| forwarded(Forward { clusters: weighted(&[1, 1]), ..forward() }, &Sample::get("/"), seed))
         .find(|plan| &*plan.target.cluster == "c1")
         .unwrap();
-    assert_eq!(plan.host, HostPlan::Set(HeaderValue::from_static("one.example")));
+    assert_eq!(
+        (plan.host.clone(), plan.cluster_host.as_ref().unwrap().as_bytes()),
+        (HostPlan::Keep, &b"one.example"[..])
+    );
     let first = |mut mutations: Box<dyn Iterator<Item = &HeaderMutations> + '_>| {
         let HeaderText::Literal(value) = &mutations.next().unwrap().add[0].value else { panic!() };
         assert!(mutations.next().unwrap().is_empty(), "the route's own come second");

@@ -75,7 +75,7 @@ fn operators() {
 
 #[test]
 fn expressions() {
-    use crate::telemetry::format::header;
+    use crate::telemetry::format::{header, text as line};
     use crate::telemetry::record::RequestRecord;
     let record = RequestRecord { route_name: Some("default"), ..RequestRecord::new(std::time::UNIX_EPOCH) };
     for (text, expect) in [
@@ -84,8 +84,15 @@ fn expressions() {
         ("%CEL(route_name):3%", "def"),
         ("%CEL(response.code)%", "-"),
     ] {
-        assert_eq!(header(&parse(text).unwrap(), &record), expect, "{text}");
+        let mut out = String::new();
+        line(&parse(text).unwrap(), &record, &mut out);
+        assert_eq!(out, expect, "{text}");
     }
+    assert_eq!(
+        header(&parse("a%CEL(response.code)%b").unwrap(), &record),
+        "ab",
+        "a header has no place for `-`"
+    );
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Exchange<'_> {
             }),
         });
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
-        let call = authz::prepare(config, &check, &mut |format| self.record.render(&context, format));
+        let call = authz::prepare(config, &check, &mut |format, _| self.record.render(&context, format));
         let asking = authz::ask(self.connection, &self.snapshot, config, call);
         unless_gone(self.has_whole_body(), session, asking).await
     }

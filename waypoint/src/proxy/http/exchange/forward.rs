@@ -42,6 +42,8 @@ pub struct Prepared {
     path: PathAndQuery,
     host: HeaderValue,
     headers: HeaderMap,
+    /// Told to HTTP/2 endpoints. Envoy: as the client said it.
+    scheme: &'static str,
     /// The protocol this request changes to.
     pub upgrade: Option<Box<str>>,
     case: Option<Arc<HeaderCase>>,
@@ -140,13 +142,16 @@ impl Exchange<'_> {
     }
 
     fn upstream_request(&mut self, request: Request, plan: &ForwardPlan) -> Result<Prepared, Failure> {
-        let Request { method, path, authority, mut headers, upgrade, version, case, .. } = request;
+        let Request { method, path, authority, mut headers, upgrade, version, scheme, case, .. } = request;
         for mutations in plan.request_mutations() {
-            self.mutate(mutations, &mut headers);
+            self.mutate_request(mutations, &mut headers);
         }
-        let original = Original { path: path.as_str(), authority: &authority };
+        let own = match &plan.cluster_host {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(&authority).map_err(|_| Failure::codec_error())?,
+        };
+        let original = Original { path: path.as_str(), authority: own.to_str().unwrap_or_default() };
         finalize_upstream(plan, original, self.record.suppress_envoy, &mut headers);
-        let own = HeaderValue::from_str(&authority).map_err(|_| Failure::codec_error())?;
         let host = match &plan.host {
             HostPlan::Keep | HostPlan::Auto => own,
             HostPlan::Set(host) => host.clone(),
@@ -163,7 +168,7 @@ impl Exchange<'_> {
         }
         let path = plan.path.as_deref().unwrap_or(path.as_str());
         let path = PathAndQuery::try_from(path).map_err(|_| Failure::path_normalization_failed())?;
-        Ok(Prepared { method, path, host, headers, upgrade, case })
+        Ok(Prepared { method, path, host, headers, scheme, upgrade, case })
     }
 
     fn start_mirrors(&mut self, forwarding: &mut Forwarding) {
@@ -343,7 +348,7 @@ impl Prepared {
     /// A request of our own.
     #[must_use]
     pub fn new(method: Method, path: PathAndQuery, host: HeaderValue, headers: HeaderMap) -> Self {
-        Self { method, path, host, headers, upgrade: None, case: None }
+        Self { method, path, host, headers, scheme: "http", upgrade: None, case: None }
     }
 
     /// The host upstream sees.
@@ -382,13 +387,13 @@ impl Prepared {
         http2: bool,
         body: crate::proxy::http::body::UpstreamBody,
     ) -> http::Request<crate::proxy::http::body::UpstreamBody> {
-        let Self { method, path, host, mut headers, upgrade, case } = self;
+        let Self { method, path, host, mut headers, scheme, upgrade, case } = self;
         let mut request = http::Request::new(body);
         *request.method_mut() = method;
         let mut uri = Uri::from(path.clone()).into_parts();
         if http2 {
             *request.version_mut() = Version::HTTP_2;
-            uri.scheme = Some(Scheme::HTTP);
+            uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
             uri.authority = host.to_str().ok().and_then(|host| host.parse().ok());
         } else {
             headers.insert(HOST, host);

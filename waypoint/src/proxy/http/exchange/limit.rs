@@ -66,7 +66,7 @@ impl Exchange<'_> {
         match decision.limit {
             Limit::Pass => FilterVerdict::Continue,
             Limit::Mark => {
-                self.mutate(&limit.request_headers_when_not_enforced, &mut request.headers);
+                self.mutate_request(&limit.request_headers_when_not_enforced, &mut request.headers);
                 FilterVerdict::Continue
             }
             Limit::Refuse(failure) => {
@@ -123,7 +123,8 @@ impl Exchange<'_> {
         let domain = per_route.and_then(|route| route.domain.as_ref()).unwrap_or(&config.domain);
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
         let message = rls::encode(domain, &descriptors);
-        let call = ratelimit::prepare(config, &message, &mut |format| self.record.render(&context, format));
+        let call =
+            ratelimit::prepare(config, &message, &mut |format, _| self.record.render(&context, format));
         Some(Question { call, told: descriptors.iter().map(|descriptor| descriptor.told).collect() })
     }
 }

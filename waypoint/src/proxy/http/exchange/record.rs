@@ -37,6 +37,7 @@ pub struct Record {
     path: Box<str>,
     authority: Box<str>,
     version: Version,
+    pub scheme: &'static str,
     pub request_headers: HeaderMap,
     pub grpc: bool,
     pub status: Option<u16>,
@@ -82,6 +83,7 @@ impl Record {
             path: Box::default(),
             authority: Box::default(),
             version: Version::HTTP_11,
+            scheme: "http",
             request_headers: HeaderMap::new(),
             grpc: false,
             status: None,
@@ -204,11 +206,20 @@ impl Record {
 
     /// Runs `read` with the record as telemetry wants it: everything borrowed.
     fn with<T>(&self, context: &Context<'_>, read: impl FnOnce(&RequestRecord<'_>) -> T) -> T {
+        self.over(context, (&self.request_headers, &self.response_headers), read)
+    }
+
+    fn over<T>(
+        &self,
+        context: &Context<'_>,
+        (request_headers, response_headers): (&HeaderMap, &HeaderMap),
+        read: impl FnOnce(&RequestRecord<'_>) -> T,
+    ) -> T {
         let duration = self.started.elapsed();
         let host = self.upstream.as_ref().map(Destination::label);
-        let remote_ip = waypoint_core::matching::ip::remote_ip(&self.request_headers, self.source.ip());
+        let remote_ip = waypoint_core::matching::ip::remote_ip(request_headers, self.source.ip());
         let remote_port = if remote_ip == self.source.ip() { self.source.port() } else { 0 };
-        let text = |name: &str| self.request_headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| request_headers.get(name).and_then(|value| value.to_str().ok());
         let record = RequestRecord {
             duration,
             request_duration: None,
@@ -223,13 +234,13 @@ impl Record {
                 method: self.method.as_str(),
                 path: &self.path,
                 authority: &self.authority,
-                scheme: "http",
-                headers: &self.request_headers,
+                scheme: self.scheme,
+                headers: request_headers,
                 grpc: self.grpc,
             }),
             response: self.status.map(|status| record::ResponseHead {
                 status,
-                headers: &self.response_headers,
+                headers: response_headers,
                 trailers: self.response_trailers.as_ref(),
             }),
             flags: self.flags,
@@ -271,11 +282,32 @@ impl Record {
         read(&record)
     }
 
-    /// A configured header value; nothing when it prints to nothing.
+    /// A configured header value; nothing where it prints to nothing, or to what no header can hold.
     #[must_use]
     pub fn render(&self, context: &Context<'_>, format: &Format) -> Option<HeaderValue> {
-        let text = self.with(context, |record| waypoint_core::telemetry::format::header(format, record));
-        HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
+        self.with(context, |record| value(format, record))
+    }
+
+    /// The same over request headers as they are now.
+    #[must_use]
+    pub fn render_request(
+        &self,
+        context: &Context<'_>,
+        format: &Format,
+        now: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        self.over(context, (now, &self.response_headers), |record| value(format, record))
+    }
+
+    /// The same over response headers as they are now.
+    #[must_use]
+    pub fn render_response(
+        &self,
+        context: &Context<'_>,
+        format: &Format,
+        now: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        self.over(context, (&self.request_headers, now), |record| value(format, record))
     }
 
     /// The end: metrics, log lines and the span. `operation` is what the route calls it.
@@ -295,4 +327,9 @@ impl Record {
             }
         });
     }
+}
+
+fn value(format: &Format, record: &RequestRecord<'_>) -> Option<HeaderValue> {
+    let text = waypoint_core::telemetry::format::header(format, record);
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
 }

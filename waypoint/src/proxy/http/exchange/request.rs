@@ -32,7 +32,7 @@ pub(super) struct Request {
     /// Lower-case protocol the client may change to.
     pub(super) upgrade: Option<Box<str>>,
     pub(super) case: Option<Arc<HeaderCase>>,
-    scheme: &'static str,
+    pub(super) scheme: &'static str,
     remote_ip: IpAddr,
 }
 
@@ -45,7 +45,7 @@ impl Request {
         dice: &mut Dice,
         record: &mut Record,
     ) -> Result<Self, Refusal> {
-        let RequestHead { method, target, authority, version, mut headers, upgrade, case } = head;
+        let RequestHead { method, target, authority, version, scheme, mut headers, upgrade, case } = head;
         record.requested(&method, &target, &authority, version);
         record.grpc = is_grpc(headers.get(CONTENT_TYPE));
         sanitize_client(&mut headers);
@@ -56,7 +56,7 @@ impl Request {
             headers.remove(FORWARDED_CLIENT_CERT);
         }
         identify(&mut headers, chain, dice);
-        let scheme = match headers.get(&FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        let forwarded = match headers.get(&FORWARDED_PROTO).map(HeaderValue::as_bytes) {
             Some(b"https") => "https",
             Some(_) => "http",
             None => {
@@ -64,6 +64,8 @@ impl Request {
                 "http"
             }
         };
+        let scheme = scheme.unwrap_or(forwarded);
+        record.scheme = scheme;
         if chain.append_x_forwarded_port {
             headers.insert(FORWARDED_PORT, HeaderValue::from(record.destination.port()));
         }

@@ -33,7 +33,7 @@ impl Exchange<'_> {
     /// The route's changes to a response, whoever wrote it.
     pub(super) fn change_response(&self, headers: &mut HeaderMap) {
         for mutations in self.picked.iter().flat_map(|picked| picked.response_mutations()) {
-            self.mutate(mutations, headers);
+            self.mutate_response(mutations, headers);
         }
     }
 }
