@@ -11,7 +11,7 @@ mod lines;
 use self::lines::{Lines, RequestLine};
 use super::header_case::HeaderCase;
 use super::session::RequestHead;
-use http::header::{CONNECTION, HOST, UPGRADE};
+use http::header::{CONNECTION, COOKIE, HOST, UPGRADE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use std::sync::Arc;
@@ -159,6 +159,7 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
     };
     check_authority(&authority)?;
     headers.remove(HOST);
+    join_cookies(&mut headers);
     // Envoy: an extended CONNECT is a GET that asks for an upgrade, for policy and routes too.
     let upgrade =
         extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().to_ascii_lowercase());
@@ -176,6 +177,16 @@ pub fn http2(parts: http::request::Parts, rules: HeadRules) -> Result<RequestHea
         case: None,
         headers,
     })
+}
+
+/// RFC 9113 §8.2.3: HTTP/2 may send cookies apart, nobody else may.
+fn join_cookies(headers: &mut HeaderMap) {
+    let apart: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if apart.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&apart.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// A request target in its parts.

@@ -170,3 +170,16 @@ fn spelling_is_remembered_where_it_is_wanted() {
     let case = parse(raw, HeadRules { preserve_case: true, ..RULES }).unwrap().case.unwrap();
     assert_eq!((case.spell("x-mixed"), case.spell("host")), ("X-MiXeD", "Host"));
 }
+
+#[test]
+fn cookies_come_together() {
+    for (apart, expect) in [(&["a=1", "b=2; c=3"][..], "a=1; b=2; c=3"), (&["a=1"][..], "a=1")] {
+        let mut headers = HeaderMap::new();
+        for cookie in apart {
+            headers.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        let have: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(have, [expect]);
+    }
+}
