@@ -80,6 +80,15 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
+/// Whether a message has no transfer coding but `chunked`, once: any other would be taken off together with its name.
+/// Envoy: any other is a protocol error. hyper reads what ends in `chunked`, and all else until the end.
+#[must_use]
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let only = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(only) && codings.next().is_none()
+}
+
 /// The length a message declares, when it does.
 #[must_use]
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -3,6 +3,7 @@
 use super::deadlines::{Deadlines, Expired};
 use super::upload::Upload;
 use crate::proxy::http::body::UpstreamBody;
+use crate::proxy::http::framing;
 use crate::proxy::http::session::{Gone, Piece, RequestBody as _, Response as _, ResponseHead, Session};
 use crate::proxy::upstream::cluster::Choice;
 use crate::proxy::upstream::error::UpstreamError;
@@ -152,7 +153,7 @@ async fn send(
     loop {
         let mut lease = connect(worker, entry, &choice, http2).await?;
         match lease.sender.send(request).await {
-            Ok(response) if is_ambiguous(&response) => {
+            Ok(response) if is_ambiguous(&response) || !framing::is_plain(response.headers()) => {
                 return Err(UpstreamError::reset(ResetReason::ProtocolError));
             }
             Ok(response) => return Ok(Box::new((response, lease))),

@@ -63,3 +63,24 @@ fn an_upgrade_keeps_its_header() {
         ("websocket", "upgrade")
     );
 }
+
+#[test]
+fn chunked_alone_is_a_plain_coding() {
+    let cases: [(&[&str], bool); 8] = [
+        (&[], true),
+        (&["chunked"], true),
+        (&["ChUnKeD"], true),
+        (&["gzip, chunked"], false),
+        (&["gzip", "chunked"], false),
+        (&["chunked", "chunked"], false),
+        (&["identity"], false),
+        (&[""], false),
+    ];
+    for (codings, expect) in cases {
+        let mut map = HeaderMap::new();
+        for coding in codings {
+            map.append("transfer-encoding", HeaderValue::from_static(coding));
+        }
+        assert_eq!(is_plain(&map), expect, "{codings:?}");
+    }
+}
