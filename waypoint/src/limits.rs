@@ -51,8 +51,11 @@ pub const UPSTREAM_IDLE: Duration = Duration::from_secs(3600);
 /// How often idle inner connections are looked through.
 pub const IDLE_SWEEP: Duration = Duration::from_secs(5);
 
-/// Head of a response; more is 502. Envoy: 60 KiB.
-pub const RESPONSE_HEAD_BYTES: usize = 60 << 10;
+/// Head of an HTTP/1 response; more is 502. Envoy: 80 KiB, which applications behind it have come to rely on.
+pub const RESPONSE_HEAD_BYTES: usize = 80 << 10;
+
+/// Header list of an HTTP/2 response; more is 502. Envoy: 60 KiB.
+pub const RESPONSE_LIST_BYTES: u32 = 60 << 10;
 
 /// Fields of a response head. Envoy: 100.
 pub const RESPONSE_HEAD_FIELDS: usize = 100;

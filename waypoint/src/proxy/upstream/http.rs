@@ -61,7 +61,7 @@ impl Sender {
             .timer(TokioTimer::new())
             .initial_stream_window_size(limits::INNER_STREAM_WINDOW)
             .initial_connection_window_size(limits::INNER_CONNECTION_WINDOW)
-            .max_header_list_size(limits::RESPONSE_HEAD_BYTES as u32);
+            .max_header_list_size(limits::RESPONSE_LIST_BYTES);
         if let Some(keepalive) = settings.keepalive {
             builder.keep_alive_interval(keepalive.interval).keep_alive_timeout(keepalive.timeout);
         }
