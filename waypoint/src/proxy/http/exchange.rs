@@ -156,6 +156,10 @@ impl Exchange<'_> {
     ) -> Result<(Request, Plan), Refusal> {
         let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
         self.pick(&request);
+        if let Some(failure) = request.refused {
+            self.operation = None; // Envoy: no span was begun that could name it
+            return Err(failure.into());
+        }
         let chain = self.chain.clone();
         let request = self.filter(request, &chain, session).await?;
         let picked = self.picked.as_ref().ok_or_else(Failure::route_not_found)?;

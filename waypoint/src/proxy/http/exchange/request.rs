@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
     /// Lower-case protocol the client may change to.
     pub(super) upgrade: Option<Box<str>>,
+    /// The chain does not allow the change it asks for; said once it is known which route that was.
+    pub(super) refused: Option<Failure>,
     pub(super) case: Option<Arc<HeaderCase>>,
     pub(super) scheme: &'static str,
     remote_ip: IpAddr,
@@ -38,7 +40,7 @@ pub(super) struct Request {
 
 impl Request {
     /// # Errors
-    /// When the path or the upgrade is refused, or the path has to be asked for differently.
+    /// When the path is refused, or the path has to be asked for differently.
     pub(super) fn new(
         head: RequestHead,
         chain: &HttpChain,
@@ -78,13 +80,16 @@ impl Request {
         // What a client sends behind such a request is another protocol's, or a request if it was not upgraded; only
         // closing leaves no doubt (CVE-2026-2833, CVE-2025-64763).
         record.close_after |= asked && !matches!(upgrade, Ok(None));
-        let upgrade = upgrade?;
+        let (upgrade, refused) = match upgrade {
+            Ok(upgrade) => (upgrade, None),
+            Err(failure) => (None, Some(failure)),
+        };
         let path = match normalize(&target, &chain.path_normalization)? {
             PathOutcome::Path(path) => path,
             PathOutcome::Redirect { location } => return Err(redirect(&location)),
         };
         let remote_ip = remote_ip(&headers, record.source.ip());
-        Ok(Self { method, path, authority, version, headers, upgrade, scheme, remote_ip, case })
+        Ok(Self { method, path, authority, version, headers, upgrade, refused, scheme, remote_ip, case })
     }
 
     #[must_use]
