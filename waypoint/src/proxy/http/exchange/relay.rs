@@ -110,7 +110,9 @@ impl Exchange<'_> {
         if upgrade {
             framing::ask_upgrade(&mut headers);
         }
-        if !self.record.suppress_envoy {
+        // Envoy: counted from the end of the request, which one that asks for an upgrade does not have.
+        let ended = forwarding.upload.ended() && forwarding.prepared.upgrade.is_none();
+        if ended && !self.record.suppress_envoy {
             headers.insert(reply::SERVICE_TIME, HeaderValue::from(self.record.elapsed_millis()));
         }
         self.record.status = Some(status.as_u16());
