@@ -54,6 +54,13 @@ pub const IDLE_SWEEP: Duration = Duration::from_secs(5);
 /// Head of an HTTP/1 response; more is 502. Envoy: 80 KiB, which applications behind it have come to rely on.
 pub const RESPONSE_HEAD_BYTES: usize = 80 << 10;
 
+/// Interim responses (1xx) of one attempt that are passed on; an application announces its links once and says now and
+/// then that it is at work. Envoy: unlimited.
+pub const INTERIMS: usize = 100;
+
+/// Those of them that may wait for a slow client; more are left out. Envoy: unlimited.
+pub const INTERIMS_WAITING: usize = 8;
+
 /// Header list of an HTTP/2 response; more is 502. Envoy: 60 KiB.
 pub const RESPONSE_LIST_BYTES: u32 = 60 << 10;
 

@@ -144,8 +144,11 @@ class Application:
             close = e.get("close", True)
         else:
             await asyncio.sleep(e.get("delay_ms", 0) / 1000)
-            for code in e.get("informational", ()):
-                await pipe.write(f"HTTP/1.1 {code} Info\r\n\r\n".encode())
+            for i in e.get("informational", ()):
+                i = i if isinstance(i, dict) else {"status": i}
+                lines = "".join(f"{k}: {v}\r\n" for k, v in i.get("headers", {}).items())
+                await pipe.write(f"HTTP/1.1 {i['status']} Info\r\n{lines}\r\n".encode())
+                await asyncio.sleep(i.get("then_ms", 0) / 1000)
             if not await self._h1_message(pipe, e, rec):
                 return False
             close = e.get("close")

@@ -61,7 +61,7 @@ class Source:
 
 async def h1_response(h, method):
     """Reads one final response: Response(status, headers, body, trailers, informational, close)."""
-    info = []
+    info, info_headers = [], []
     while True:
         hd = await h.head()
         if hd is None:
@@ -74,6 +74,7 @@ async def h1_response(h, method):
         if status >= 200:
             break
         info.append(status)
+        info_headers.extend(hs)
     trailers, close, err = [], (first(hs, "connection") or "").lower() == "close", None
     body = b""
     try:
@@ -88,7 +89,7 @@ async def h1_response(h, method):
     except (Reset, ValueError) as e:
         err, close = f"body: {e}", True
     return Response(status=status, reason=parts[2] if len(parts) > 2 else "", headers=hs, body=text(body), trailers=trailers,
-                    informational=info, close=close, version=parts[0], error=err)
+                    informational=info, interim={"headers": info_headers}, close=close, version=parts[0], error=err)
 
 
 class H1Conn:
@@ -168,7 +169,8 @@ class H2Conn:
             err = f"body: {e}"
         return Response(status=int(d[":status"]), headers=[h for h in rh if not h[0].startswith(":")], body=text(data), error=err,
                         trailers=[(text(k), text(v)) for k, v in st.trailers or []],
-                        informational=[int(dict(i)[b":status"]) for i in st.informational], version="HTTP/2")
+                        informational=[int(dict(i)[b":status"]) for i in st.informational], version="HTTP/2",
+                        interim={"headers": [(text(k), text(v)) for i in st.informational for k, v in i]})
 
     def close(self):
         self.s.close()

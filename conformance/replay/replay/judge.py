@@ -186,6 +186,8 @@ class Judge:
             self.bad("statuses", e["statuses"], f"{r.get('statuses')} reply {(r.get('reply') or '')[:160]!r}{error}")
         if "informational" in e and r.get("informational", []) != e["informational"]:
             self.bad("informational", e["informational"], r.get("informational"))
+        if "interim" in e:
+            self.message("interim", e["interim"], r.get("interim") or {})
 
     def replies(self, want):
         have = collections.Counter(r.get("reply") or "" for r in self.responses)

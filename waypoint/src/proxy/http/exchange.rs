@@ -11,6 +11,7 @@ mod deadlines;
 mod early;
 mod filters;
 pub mod forward;
+mod interim;
 mod limit;
 pub mod record;
 mod relay;

@@ -1,28 +1,28 @@
 //! One attempt at one endpoint: a connection, the request, the response head; the client watched all the while.
 
 use super::deadlines::{Deadlines, Expired};
+use super::interim::{self, Interims};
 use super::upload::Upload;
 use crate::proxy::http::body::UpstreamBody;
 use crate::proxy::http::framing;
-use crate::proxy::http::session::{Gone, Piece, RequestBody as _, Response as _, ResponseHead, Session};
+use crate::proxy::http::session::{Gone, Piece, RequestBody as _, Response, ResponseHead, Session};
 use crate::proxy::upstream::cluster::Choice;
 use crate::proxy::upstream::error::UpstreamError;
 use crate::proxy::upstream::pool::Lease;
 use crate::proxy::worker::Worker;
+use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 use waypoint_core::failure::ResetReason;
 use waypoint_core::store::ClusterEntry;
 
-pub type Answer = (Response<Incoming>, Lease);
+pub type Answer = (http::Response<Incoming>, Lease);
 
 /// How an attempt ended.
 pub enum Ended {
@@ -36,7 +36,7 @@ enum Turn {
     Upstream(Result<Box<Answer>, UpstreamError>),
     Piece(Result<Piece, Gone>),
     Gone(Gone),
-    Interim(StatusCode),
+    Interim(ResponseHead),
     Timer(Expired),
 }
 
@@ -56,8 +56,8 @@ pub async fn run<S: Session>(
     upload: &mut Upload,
     deadlines: &mut Deadlines,
 ) -> Ended {
-    let (interim, mut interims) = mpsc::unbounded_channel();
-    let mut upstream = pin!(send(attempt, interim));
+    let (heard, mut interims) = Interims::new();
+    let mut upstream = pin!(send(attempt, heard));
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let (body, response) = session.halves();
     deadlines.next_try();
@@ -81,8 +81,11 @@ pub async fn run<S: Session>(
                 if let Poll::Ready(result) = upstream.as_mut().poll(cx) {
                     return Poll::Ready(Turn::Upstream(result));
                 }
-                if let Poll::Ready(Some(status)) = interims.poll_recv(cx) {
-                    return Poll::Ready(Turn::Interim(status));
+                // One at a time, and not before the client took the last; one that is gone shows elsewhere.
+                if let Poll::Ready(Ok(())) = response.poll_drained(cx)
+                    && let Poll::Ready(head) = interims.poll_next(cx)
+                {
+                    return Poll::Ready(Turn::Interim(head));
                 }
                 if let Poll::Ready(turn) = downstream.as_mut().poll(cx) {
                     return Poll::Ready(turn);
@@ -90,15 +93,16 @@ pub async fn run<S: Session>(
                 if let Poll::Ready(gone) = response.poll_gone(cx) {
                     return Poll::Ready(Turn::Gone(gone));
                 }
-                // What an interim response left behind; a client that is gone shows elsewhere.
-                let _ = response.poll_drained(cx);
                 expired(timer.as_mut(), next, cx).map(Turn::Timer)
             })
             .await
         };
         match turn {
-            Turn::Upstream(Ok(answer)) => return Ended::Answer(answer),
-            Turn::Upstream(Err(error)) => return Ended::Failed(error),
+            Turn::Upstream(result) => {
+                // They came before it, even where all was read at once.
+                interims.drain().for_each(|head| pass_on(&head, response, upload));
+                return result.map_or_else(Ended::Failed, Ended::Answer);
+            }
             Turn::Piece(Ok(piece)) => {
                 deadlines.moved(false, Instant::now());
                 if let Err(gone) = take(upload, piece, body.is_done()) {
@@ -106,10 +110,16 @@ pub async fn run<S: Session>(
                 }
             }
             Turn::Piece(Err(gone)) | Turn::Gone(gone) => return Ended::Gone(gone),
-            Turn::Interim(status) => response.informational(&ResponseHead::new(status)),
+            Turn::Interim(head) => pass_on(&head, response, upload),
             Turn::Timer(expired) => return Ended::Expired(expired),
         }
     }
+}
+
+/// Envoy: whoever has heard of one endpoint is not answered by another; the second's interim answers would be odd.
+fn pass_on<R: Response>(head: &ResponseHead, response: &mut R, upload: &mut Upload) {
+    response.informational(head);
+    upload.answered();
 }
 
 /// Takes a piece, and the end with it where that is known already.
@@ -139,16 +149,10 @@ pub fn expired(
     }
 }
 
-async fn send(
-    attempt: Attempt<'_>,
-    interim: mpsc::UnboundedSender<StatusCode>,
-) -> Result<Box<Answer>, UpstreamError> {
+async fn send(attempt: Attempt<'_>, heard: interim::Heard) -> Result<Box<Answer>, UpstreamError> {
     let Attempt { worker, entry, choice, http2, mut request } = attempt;
-    if request.headers().contains_key(http::header::EXPECT) {
-        // Envoy: `proxy_100_continue`; only the endpoint can say whether it wants the body.
-        hyper::ext::on_informational(&mut request, move |head| {
-            let _ = interim.send(head.status()); // an exchange that is over needs no interim answer
-        });
+    if !http2 {
+        heard.listen(&mut request);
     }
     loop {
         let mut lease = connect(worker, entry, &choice, http2).await?;
@@ -168,7 +172,7 @@ async fn send(
 }
 
 /// A length beside a transfer coding: two readers could disagree where the response ends.
-fn is_ambiguous(response: &Response<Incoming>) -> bool {
+fn is_ambiguous(response: &http::Response<Incoming>) -> bool {
     let headers = response.headers();
     headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }

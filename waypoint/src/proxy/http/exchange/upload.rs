@@ -18,6 +18,8 @@ pub struct Upload {
     kept: Vec<Bytes>,
     /// Whether it will be wanted again once it is on its way.
     repeatable: bool,
+    /// Whether the client has heard of an endpoint already.
+    settled: bool,
     started: bool,
     kept_bytes: usize,
     trailers: Option<HeaderMap>,
@@ -62,6 +64,7 @@ impl Upload {
             length,
             kept: early.pieces,
             repeatable: bytes <= limits::RETRY_BODY_BYTES,
+            settled: false,
             started: false,
             kept_bytes: bytes,
             trailers: early.end.flatten(),
@@ -100,7 +103,7 @@ impl Upload {
     /// Whether another attempt could send the whole request.
     #[must_use]
     pub fn can_repeat(&self) -> bool {
-        self.slot.is_none() || self.repeatable
+        !self.settled && (self.slot.is_none() || self.repeatable)
     }
 
     /// Nobody will ask for a repetition any more.
@@ -109,6 +112,12 @@ impl Upload {
         if self.started {
             self.kept = Vec::new();
         }
+    }
+
+    /// The client has heard of the endpoint that has it; no other may answer.
+    pub fn answered(&mut self) {
+        self.settled = true;
+        self.forget();
     }
 
     /// The body of the next attempt.
