@@ -42,6 +42,8 @@ pub const CAPTURE_PORTS_MAX: usize = 1024;
 
 /// A manifest file larger than this is refused. etcd refuses requests over 1.5 MiB; a file may hold many objects.
 pub const MANIFEST_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Documents in one file. kubectl has no bound; the YAML parser's own, 1024, is below what `kubectl get -o yaml` can write.
+pub const MANIFEST_DOCUMENTS_MAX: usize = 16 * 1024;
 /// Life of a service account token whose volume names none. Kubernetes: 3600 s.
 pub const TOKEN_LIFE_DEFAULT: Duration = Duration::from_secs(3600);
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::object::{FieldError, Object};
 use super::typed;
-use crate::limits::MANIFEST_BYTES_MAX;
+use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_DOCUMENTS_MAX};
 
 /// Where an object came from: the file and the document in it, from 1; documents that hold nothing do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,9 @@ pub fn read(path: &Path, namespace: &str) -> Result<Vec<(Origin, Object)>, Manif
 
 /// All objects of a text; the first mistake ends it.
 pub fn parse(file: &str, text: &str, namespace: &str) -> Result<Vec<(Origin, Object)>, ManifestError> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+    let budget = serde_saphyr::budget! { max_documents: MANIFEST_DOCUMENTS_MAX };
+    let options = serde_saphyr::options! { budget: budget };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|e| ManifestError::File { file: file.to_owned(), message: e.to_string() })?;
     let mut objects = Vec::new();
     for (index, document) in documents.into_iter().enumerate() {

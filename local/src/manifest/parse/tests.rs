@@ -72,3 +72,15 @@ fn folders_are_read_in_order() {
     assert_eq!(names, ["a.yml", "b.yaml"]);
     assert!(files(&folder.path().join("none")).unwrap_err().to_string().contains("No such file"));
 }
+
+#[test]
+fn a_file_may_hold_thousands_of_objects() {
+    let one = |n| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: s{n}}}, spec: {{ports: [{{port: 80}}]}}}}"
+        )
+    };
+    let text: Vec<_> = (0..5000).map(one).collect();
+    let objects = parse("many.yaml", &text.join("\n---\n"), "default").unwrap();
+    assert_eq!(objects.len(), 5000);
+}
