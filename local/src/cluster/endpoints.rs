@@ -1,6 +1,6 @@
 //! EndpointSlices of Services, and what kube-proxy makes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde_json::{Value, json};
@@ -133,6 +133,7 @@ pub fn named_port(pod: &Object, name: &str) -> Option<u64> {
 #[must_use]
 pub fn vips(store: &Store) -> Vec<ServiceVip> {
     let mut list = Vec::new();
+    let slices = SlicesByService::of(store);
     for service in store.of_kind(&SERVICE) {
         let Ok(vip) = service.str("/spec/clusterIP").parse::<Ipv4Addr>() else { continue };
         for port in service.array("/spec/ports") {
@@ -140,7 +141,7 @@ pub fn vips(store: &Store) -> Vec<ServiceVip> {
                 continue;
             };
             let name = port["name"].as_str().unwrap_or_default();
-            let endpoints = endpoints(store, service, name);
+            let endpoints = endpoints(slices.get(service), name);
             list.push(ServiceVip { vip, port: number as u16, protocol, endpoints });
         }
     }
@@ -155,9 +156,9 @@ fn protocol(value: &Value) -> Option<Protocol> {
     }
 }
 
-fn endpoints(store: &Store, service: &Object, port: &str) -> Vec<SocketAddrV4> {
+fn endpoints(slices: &[&Object], port: &str) -> Vec<SocketAddrV4> {
     let (mut ready, mut ending) = (Vec::new(), Vec::new());
-    for slice in slices_of(store, service) {
+    for slice in slices {
         let Some(number) =
             slice.array("/ports").iter().find(|p| p["name"].as_str().unwrap_or_default() == port)
         else {
@@ -179,11 +180,26 @@ fn endpoints(store: &Store, service: &Object, port: &str) -> Vec<SocketAddrV4> {
     if ready.is_empty() { ending } else { ready }
 }
 
-/// All slices that belong to a Service, also those of the user.
-pub fn slices_of<'a>(store: &'a Store, service: &'a Object) -> impl Iterator<Item = &'a Object> {
-    store.of_kind(&ENDPOINT_SLICE).filter(move |slice| {
-        slice.key.namespace == service.key.namespace && slice.label(SERVICE_LABEL) == Some(&service.key.name)
-    })
+/// All slices by the Service they belong to, also those of the user; made once where many Services are looked at.
+#[derive(Debug)]
+pub struct SlicesByService<'s>(HashMap<(&'s str, &'s str), Vec<&'s Object>>);
+
+impl<'s> SlicesByService<'s> {
+    #[must_use]
+    pub fn of(store: &'s Store) -> Self {
+        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        for slice in store.of_kind(&ENDPOINT_SLICE) {
+            if let Some(service) = slice.label(SERVICE_LABEL) {
+                slices.entry((slice.key.namespace.as_str(), service)).or_default().push(slice);
+            }
+        }
+        Self(slices)
+    }
+
+    #[must_use]
+    pub fn get<'a>(&'a self, service: &'a Object) -> &'a [&'s Object] {
+        self.0.get(&(service.key.namespace.as_str(), service.key.name.as_str())).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use hickory_proto::rr::rdata::{A, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::cluster::Store;
-use crate::cluster::endpoints::slices_of;
+use crate::cluster::endpoints::SlicesByService;
 use crate::manifest::Object;
 use crate::manifest::kinds::SERVICE;
 
@@ -39,12 +39,13 @@ enum Answer {
 impl Zone {
     #[must_use]
     pub fn of(store: &Store) -> Self {
+        let slices = SlicesByService::of(store);
         let entry = |service: &Object| {
             let external = service.str("/spec/externalName");
             if service.str("/spec/type") == "ExternalName" {
                 Some(Entry::External(external.to_owned()))
             } else if service.str("/spec/clusterIP") == "None" {
-                Some(Entry::Headless(headless(store, service)))
+                Some(Entry::Headless(headless(slices.get(service))))
             } else {
                 service.str("/spec/clusterIP").parse().ok().map(Entry::Cluster)
             }
@@ -129,9 +130,9 @@ impl Zone {
     }
 }
 
-fn headless(store: &Store, service: &Object) -> Vec<(Option<String>, Ipv4Addr)> {
+fn headless(slices: &[&Object]) -> Vec<(Option<String>, Ipv4Addr)> {
     let mut list = Vec::new();
-    for slice in slices_of(store, service) {
+    for slice in slices {
         for endpoint in slice.array("/endpoints") {
             if endpoint["conditions"]["ready"].as_bool().unwrap_or(true) {
                 let host = endpoint["hostname"].as_str().map(str::to_owned);
