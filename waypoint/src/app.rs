@@ -59,7 +59,8 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
     let started = Instant::now();
     let readiness = Readiness::new();
     let (drain_trigger, drain_watch) = drain();
-    let (configuration, published) = Configuration::new(network, started);
+    let metrics = Metrics::new(mesh::version::ISTIO)?;
+    let (configuration, published) = Configuration::new(network, metrics.clone(), started);
     let resolver = Resolver::system(tokio::runtime::Handle::current());
     let identity = SpiffeId::new(&config.trust_domain, &config.pod.namespace, &config.pod.service_account);
     let mut ca = CaOptions::new(config.ca_channel(), config.auth(&config.ca_headers));
@@ -72,7 +73,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
         local_principal: identity.as_str().into(),
         trust_domains: ExpectedPeer::trust_domains([identity.trust_domain()]),
         identity,
-        metrics: Metrics::new(mesh::version::ISTIO)?,
+        metrics,
         logs: crate::proxy::log_sink::LogSinks::default(),
         exports: Exports::default(),
         tls: configuration.tls.clone(),
@@ -114,7 +115,7 @@ async fn serve(config: Config, node: Node, network: &str, log: LogHandle) -> any
     };
     let options = Options { node, raw, stats };
     tokio::spawn(xds_client::client::run(Istiod::new(&config), configurator, options));
-    tokio::spawn(configuration.clone().tick(process.metrics.clone()));
+    tokio::spawn(configuration.clone().tick());
     tokio::spawn(dns::resolve(configuration.clone(), resolver));
     tokio::spawn(configuration.watch_files());
     tokio::spawn(jwks::fetch(process.clone()));

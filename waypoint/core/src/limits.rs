@@ -49,6 +49,9 @@ pub const HOST_SELECTION_ATTEMPTS: u32 = 5;
 /// many is some 50 MB of text.
 pub const METRIC_SERIES_MAX: usize = 100_000;
 
+/// Series of RBAC's counters; filters beyond are not counted. Envoy: unlimited; istiod makes some eight for every port.
+pub const RBAC_SERIES_MAX: usize = 20_000;
+
 /// Label combinations whose handles a worker keeps resolved; a full cache is emptied and fills again with what is in use.
 pub const METRIC_CACHE_MAX: usize = 8192;
 

@@ -33,17 +33,22 @@ pub(super) struct Configuration {
     pub snapshots: SharedSnapshot,
     /// Made before the snapshot that needs them is seen.
     pub tls: Arc<TlsContexts>,
+    metrics: Arc<Metrics>,
     published: Arc<watch::Sender<u64>>,
     started: Instant,
 }
 
 impl Configuration {
     #[must_use]
-    pub(super) fn new(network: &str, started: Instant) -> (Self, watch::Receiver<u64>) {
+    pub(super) fn new(
+        network: &str,
+        metrics: Arc<Metrics>,
+        started: Instant,
+    ) -> (Self, watch::Receiver<u64>) {
         let (published, seen) = watch::channel(0);
         let store = Arc::new(Mutex::new(Store::new(network)));
         let (snapshots, tls) = (SharedSnapshot::default(), Arc::default());
-        (Self { store, snapshots, tls, published: Arc::new(published), started }, seen)
+        (Self { store, snapshots, tls, metrics, published: Arc::new(published), started }, seen)
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -54,12 +59,19 @@ impl Configuration {
         let snapshot = store.snapshot();
         let version = snapshot.version;
         self.tls.prepare(&snapshot);
+        let uncounted = self.metrics.count_rbac(snapshot.rbac_filters());
+        if uncounted > 0 {
+            tracing::warn!(
+                uncounted,
+                "too many series of RBAC: the decisions of some filters are not counted"
+            );
+        }
         self.snapshots.publish(snapshot);
         self.published.send_replace(version);
     }
 
     /// Moves ejections and slow start on and drops metrics of pods that are gone, for as long as the process lives.
-    pub(super) async fn tick(self, metrics: Arc<Metrics>) {
+    pub(super) async fn tick(self) {
         let mut tick = tokio::time::interval(TICK);
         let mut swept = Instant::now();
         loop {
@@ -67,7 +79,7 @@ impl Configuration {
             if swept.elapsed() >= METRICS_SWEEP {
                 swept = Instant::now();
                 let snapshot = self.snapshots.load_full();
-                metrics.sweep(|uid| snapshot.workloads.by_uid(uid).is_some());
+                self.metrics.sweep(|uid| snapshot.workloads.by_uid(uid).is_some());
             }
             let snapshot = self.snapshots.load_full();
             for hosts in snapshot.clusters.values().filter_map(|entry| entry.hosts.as_ref()) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 /// What every CONNECT is held to before a chain is looked up.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectTerminate {
+    pub stat_prefix: Arc<str>,
     /// Accepted prefixes of the client's URI SAN, e.g. `spiffe://cluster.local/`; empty accepts any mesh identity.
     pub accepted_san_prefixes: Vec<Arc<str>>,
     /// Layered L4 policies of the waypoint itself and limits on tunnels, in order.

@@ -3,7 +3,8 @@
 
 use super::matcher::{HeaderMatcher, MetadataMatcher, StringMatcher};
 use ipnet::IpNet;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 /// One RBAC filter.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,28 @@ pub struct Rbac {
     /// Dry-run rules: counted and logged, never enforced.
     pub shadow: Option<RbacRules>,
     pub shadow_stat_prefix: Arc<str>,
+    pub rules_stat_prefix: Arc<str>,
+    /// Of a network filter; an HTTP filter's statistics are its connection manager's.
+    pub stat_prefix: Arc<str>,
+    /// Unset until the filter is part of what is published.
+    pub counters: OnceLock<RbacCounters>,
+}
+
+/// Decisions so far. Filters whose statistics have one name share them, as they do in Envoy.
+#[derive(Clone, Debug, Default)]
+pub struct RbacCounters {
+    pub allowed: Arc<AtomicU64>,
+    pub denied: Arc<AtomicU64>,
+    pub shadow_allowed: Arc<AtomicU64>,
+    pub shadow_denied: Arc<AtomicU64>,
+}
+
+/// A filter and what Envoy's statistics know its surroundings by.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedRbac<'a> {
+    pub filter: &'a Rbac,
+    /// `stat_prefix` of the connection manager around an HTTP filter.
+    pub connection_manager: Option<&'a str>,
 }
 
 #[derive(Clone, Debug)]

@@ -8,11 +8,12 @@ use crate::matching::view::{NetworkView, RequestView};
 use crate::matching::{header, metadata, string, template};
 use crate::model::matcher::StringMatcher;
 use crate::model::metadata::{DynamicMetadata, MetadataValue};
-use crate::model::rbac::{Permission, Principal, Rbac, RbacAction, RbacPolicy, RbacRules};
+use crate::model::rbac::{Permission, Principal, Rbac, RbacAction, RbacCounters, RbacPolicy, RbacRules};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What one RBAC filter says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,29 @@ struct Subject<'a> {
 }
 
 fn evaluate(rbac: &Rbac, subject: &Subject<'_>) -> Decision {
+    let decision = decide(rbac, subject);
+    if let Some(counters) = rbac.counters.get() {
+        count(rbac, &decision, counters);
+    }
+    decision
+}
+
+/// Envoy: only where there are rules of the kind; what LOG lets pass is allowed.
+fn count(rbac: &Rbac, decision: &Decision, counters: &RbacCounters) {
+    let enforced = rbac.rules.as_ref().map(|_| match decision.denied {
+        None => &counters.allowed,
+        Some(_) => &counters.denied,
+    });
+    let shadow = decision
+        .shadow
+        .as_ref()
+        .map(|shadow| if shadow.allowed { &counters.shadow_allowed } else { &counters.shadow_denied });
+    for counter in enforced.into_iter().chain(shadow) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn decide(rbac: &Rbac, subject: &Subject<'_>) -> Decision {
     let shadow = rbac.shadow.as_ref().map(|rules| {
         let matched = subject.first_match(rules);
         Shadow { allowed: allows(rules.action, matched), policy: matched.map(|policy| policy.name.clone()) }

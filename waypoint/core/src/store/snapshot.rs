@@ -5,7 +5,10 @@ use crate::balance::{Breakers, HostSet};
 use crate::model::cluster::{Cluster, Discovery};
 use crate::model::http_chain::HttpFilter;
 use crate::model::jwt::{JwksSource, RemoteJwks};
-use crate::model::listener::{ChainBody, ConnectTerminate, FilterChain, MainInternal};
+use crate::model::listener::{
+    ChainBody, ConnectFilter, ConnectTerminate, FilterChain, MainInternal, NetworkFilter,
+};
+use crate::model::rbac::PlacedRbac;
 use crate::model::route::ClusterName;
 use crate::model::secret::Secret;
 use crate::model::workload::Workload;
@@ -94,9 +97,45 @@ impl Snapshot {
         sources.collect()
     }
 
+    /// Every RBAC filter, for its counters.
+    pub fn rbac_filters(&self) -> impl Iterator<Item = PlacedRbac<'_>> {
+        let connects = self.connect_terminate.iter().flat_map(|terminate| {
+            terminate.filters.iter().filter_map(|filter| match filter {
+                ConnectFilter::Rbac(filter) => {
+                    Some(PlacedRbac { filter, connection_manager: Some(&terminate.stat_prefix) })
+                }
+                ConnectFilter::LocalRateLimit(_) => None,
+            })
+        });
+        let chains = self.main_internal.iter().flat_map(|listener| listener.chains.values());
+        connects.chain(chains.flat_map(|chain| rbac_filters(&chain.body)))
+    }
+
     #[must_use]
     pub fn workload(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
         self.workloads.by_ip(ip)
+    }
+}
+
+fn rbac_filters(body: &ChainBody) -> Vec<PlacedRbac<'_>> {
+    match body {
+        ChainBody::Http(chain) => {
+            let filters = chain.filters.iter().filter_map(|filter| match filter {
+                HttpFilter::Rbac(filter) => {
+                    Some(PlacedRbac { filter, connection_manager: Some(&chain.stat_prefix) })
+                }
+                _ => None,
+            });
+            filters.collect()
+        }
+        ChainBody::Tcp(chain) => {
+            let filters = chain.filters.iter().filter_map(|filter| match filter {
+                NetworkFilter::Rbac(filter) => Some(PlacedRbac { filter, connection_manager: None }),
+                NetworkFilter::ExtAuthz(_) => None,
+            });
+            filters.collect()
+        }
+        ChainBody::Refused(_) => Vec::new(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `istio_*` metrics of a waypoint. Envoy: the filter `istio.stats` with `reporter: SERVER_GATEWAY`.
+//! `istio_*` metrics of a waypoint. Envoy: the filter `istio.stats` with `reporter: SERVER_GATEWAY`. And, of Envoy's own
+//! statistics, the counters of RBAC.
 //!
 //! 25 label strings per request would cost more than routing it, so handles are resolved once per combination and kept
 //! in a [`MetricCache`] of each worker. Series whose workloads are gone are dropped by [`Metrics::sweep`], after one scrape
@@ -7,12 +8,14 @@
 mod cache;
 mod families;
 mod labels;
+mod rbac;
 mod tags;
 
 pub use cache::{HttpHandles, MetricCache, TcpHandles};
 
 use crate::limits::{METRIC_SERIES_MAX, METRIC_TAGGED_SERIES_MAX};
 use crate::model::http_chain::StatsFilter;
+use crate::model::rbac::PlacedRbac;
 use crate::telemetry::record::RequestRecord;
 use families::Families;
 use labels::{HTTP_LABELS, LabelValues, TCP_LABELS};
@@ -34,6 +37,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     tag_values: Admitted,
+    rbac: rbac::RbacSeries,
     series: Mutex<AllSeries>,
     /// Grows when series were dropped: cached handles of the time before count into nothing.
     generation: AtomicU64,
@@ -131,6 +135,7 @@ impl Metrics {
             registry,
             families: Families::default(),
             tag_values: Admitted::default(),
+            rbac: rbac::RbacSeries::default(),
             series: Mutex::default(),
             generation: AtomicU64::new(0),
         }))
@@ -149,12 +154,19 @@ impl Metrics {
     pub fn exposition(&self) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(self.families.gather());
+        families.extend(self.rbac.gather());
         families.sort_by(|one, other| one.name().cmp(other.name()));
         TextEncoder::new().encode_to_string(&families)
     }
 
+    /// Gives those of these filters that have none their counters; how many there was no room for.
+    pub fn count_rbac<'a>(&self, filters: impl Iterator<Item = PlacedRbac<'a>>) -> usize {
+        filters.filter(|filter| !self.rbac.place(filter)).count()
+    }
+
     /// Drops series whose workloads are all gone since before the last sweep; the number dropped.
     pub fn sweep(&self, is_live: impl Fn(&str) -> bool) -> usize {
+        self.rbac.sweep();
         let live = |uid: &Uid| uid.as_ref().is_none_or(|uid| is_live(uid));
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let series = &mut *series;

@@ -77,6 +77,7 @@ fn connection_manager(
     let logs = access_log::loggers(std::mem::take(&mut hcm.access_log), warnings)?;
     terminate.access_logs.extend(logs);
     only_connect(hcm.route_specifier.take())?;
+    terminate.stat_prefix = std::mem::take(&mut hcm.stat_prefix).into();
     ignored::connect_manager(&mut hcm);
     ignored::connection_manager(&mut hcm);
     wire::nothing_left(&hcm)

@@ -171,12 +171,10 @@ pub(super) fn query_parameter_value_match(entry: &mut route::rate_limit::action:
 }
 
 pub(super) fn http_rbac(rbac: &mut http_rbac::Rbac) {
-    rbac.rules_stat_prefix.clear(); // Envoy's own statistics
-    rbac.track_per_rule_stats = false;
+    rbac.track_per_rule_stats = false; // Istio's inclusion list leaves them out
 }
 
 pub(super) fn network_rbac(rbac: &mut network_rbac::Rbac) {
-    rbac.stat_prefix.clear(); // Envoy's own statistics
     // ONE_TIME_ON_FIRST_BYTE and CONTINUOUS are the same for rules that never change during a connection.
     rbac.enforcement_type = 0;
 }

@@ -24,6 +24,8 @@ pub(super) fn http_filter(mut filter: http_rbac::Rbac, warnings: &mut Warnings) 
             .transpose()
             .at("shadow_rules")?,
         shadow_stat_prefix: std::mem::take(&mut filter.shadow_rules_stat_prefix).into(),
+        rules_stat_prefix: std::mem::take(&mut filter.rules_stat_prefix).into(),
+        ..Rbac::default()
     };
     super::ignored::http_rbac(&mut filter);
     wire::nothing_left(&filter)?;
@@ -40,6 +42,8 @@ pub(super) fn network_filter(mut filter: network_rbac::Rbac, warnings: &mut Warn
             .transpose()
             .at("shadow_rules")?,
         shadow_stat_prefix: std::mem::take(&mut filter.shadow_rules_stat_prefix).into(),
+        stat_prefix: std::mem::take(&mut filter.stat_prefix).into(),
+        ..Rbac::default()
     };
     super::ignored::network_rbac(&mut filter);
     wire::nothing_left(&filter)?;

@@ -77,6 +77,30 @@ fn shadow_rules_only_tell() {
     assert_eq!(decision.shadow, Some(Shadow { allowed: false, policy: Some("dry".into()) }));
 }
 
+/// What is enforced and what is only tried out are counted apart, and only where there are such rules.
+#[test]
+fn decisions_are_counted() {
+    let rules = |action| RbacRules { action, policies: vec![policy("get", method("GET"), Principal::Any)] };
+    let (allow, deny, log) = (rules(RbacAction::Allow), rules(RbacAction::Deny), rules(RbacAction::Log));
+    let cases = [
+        (None, None, [0, 0, 0, 0]),
+        (Some(allow.clone()), None, [1, 0, 0, 0]),
+        (Some(deny.clone()), None, [0, 1, 0, 0]),
+        (Some(log), None, [1, 0, 0, 0]),
+        (None, Some(allow.clone()), [0, 0, 1, 0]),
+        (Some(allow), Some(deny), [1, 0, 0, 1]),
+    ];
+    for (rules, shadow, expect) in cases {
+        let rbac = Rbac { rules, shadow, ..Rbac::default() };
+        let _uncounted = check(&rbac, &Sample::get("/").view());
+        let counters = rbac.counters.get_or_init(RbacCounters::default);
+        let _counted = check(&rbac, &Sample::get("/").view());
+        let counts = [&counters.allowed, &counters.denied, &counters.shadow_allowed, &counters.shadow_denied]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        assert_eq!(counts, expect, "{rbac:?}");
+    }
+}
+
 #[test]
 fn permissions() {
     let port = |port| Permission::DestinationPort(port);
