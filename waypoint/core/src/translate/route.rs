@@ -72,19 +72,15 @@ fn virtual_host(
     warnings: &mut Warnings,
 ) -> Result<VirtualHost> {
     let rate_limits = std::mem::take(&mut host.rate_limits);
-    let (rate_limits, refusal) = match descriptors::limits(rate_limits, Place::Route).or_refusal()? {
-        Ok(limits) => (limits, None),
-        Err(refusal) => (Vec::new(), Some(refusal)),
-    };
+    let mut refusals = Refusals::default();
+    let rate_limits = refusals.catch(descriptors::limits(rate_limits, Place::Route))?.unwrap_or_default();
+    let request = mutations(&mut host.request_headers_to_add, &mut host.request_headers_to_remove);
+    let response = mutations(&mut host.response_headers_to_add, &mut host.response_headers_to_remove);
+    let request = refusals.catch(request)?.unwrap_or_default();
+    let response = refusals.catch(response)?.unwrap_or_default();
     let inherited = Inherited {
-        request_headers: headers::join(
-            mutations(&mut host.request_headers_to_add, &mut host.request_headers_to_remove)?,
-            &table.request_headers,
-        ),
-        response_headers: headers::join(
-            mutations(&mut host.response_headers_to_add, &mut host.response_headers_to_remove)?,
-            &table.response_headers,
-        ),
+        request_headers: headers::join(request, &table.request_headers),
+        response_headers: headers::join(response, &table.response_headers),
         per_filter: per_filter::configs(&mut host.typed_per_filter_config, warnings)?.or(&table.per_filter),
         rate_limits: rate_limits.into(),
         max_body: table.max_body,
@@ -94,10 +90,10 @@ fn virtual_host(
     let include_request_attempt_count = std::mem::take(&mut host.include_request_attempt_count);
     let routes = std::mem::take(&mut host.routes);
     ignored::virtual_host(&mut host);
-    let refusal = refusal.or(wire::nothing_left(&host).or_refusal()?.err());
+    refusals.catch(wire::nothing_left(&host))?;
     let routes = routes.into_iter().enumerate().map(|(index, route)| {
         let mut route = self::route(route, &inherited, warnings).at_index("routes", index)?;
-        route.refusal = route.refusal.or_else(|| refusal.clone());
+        route.refusal = route.refusal.or_else(|| refusals.first.clone());
         Ok(Arc::new(route))
     });
     let routes = routes.collect::<Result<Vec<_>>>()?.into();
@@ -118,7 +114,7 @@ fn route(mut route: pb::Route, inherited: &Inherited, warnings: &mut Warnings) -
     let matched = route.r#match.take().ok_or_else(|| Problem::invalid("route without match"))?;
     let name: Arc<str> = std::mem::take(&mut route.name).into();
     let decorator =
-        route.decorator.take().map(|decorator| values::header_value(&decorator.operation)).transpose();
+        route.decorator.take().map(|decorator| values::header_text(&decorator.operation)).transpose();
     let istio_config =
         values::metadata_text(route.metadata.take().as_ref(), "istio", "config").map(Into::into);
     let mut refusals = Refusals::default();

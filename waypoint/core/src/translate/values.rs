@@ -34,6 +34,12 @@ pub(super) fn header_value(value: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(value).map_err(|_| Problem::invalid(format_args!("bad header value {value:?}")))
 }
 
+/// A value that is only passed on: bytes beyond ASCII are its reader's to understand, as in Envoy.
+pub(super) fn header_text(value: &str) -> Result<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| Problem::invalid(format_args!("bad header value {value:?}")))
+}
+
 pub(super) fn optional_header_value(value: &str) -> Result<Option<HeaderValue>> {
     if value.is_empty() { Ok(None) } else { header_value(value).map(Some) }
 }

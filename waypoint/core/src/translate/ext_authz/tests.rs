@@ -82,7 +82,7 @@ fn what_cannot_be_honoured_is_refused_by_name() {
         (grpc_service(|service| service.initial_metadata = vec![header("x-a", "%REQ(:path)%")]), "ok"),
         (
             grpc_service(|service| service.initial_metadata = vec![header(":path", "x")]),
-            "invalid grpc_service.initial_metadata: :path cannot be set",
+            "unsupported invalid_header{:path cannot be set}",
         ),
         (http_service(|service| service.server_uri = None), "invalid http_service: no server_uri"),
         (

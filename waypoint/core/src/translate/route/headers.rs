@@ -8,10 +8,25 @@ use crate::model::route::{HeaderAdd, HeaderAppendAction, HeaderMutations, Header
 use std::sync::Arc;
 
 /// Takes both lists out of their message.
+///
+/// Differs from Envoy, which refuses the listener, because one typing error in a VirtualService would keep every new
+/// pod of the waypoint from becoming ready: what these changes belong to is refused instead.
 pub(in crate::translate) fn mutations(
     add: &mut Vec<core::HeaderValueOption>,
     remove: &mut Vec<String>,
 ) -> Result<HeaderMutations> {
+    read(add, remove).map_err(|problem| match problem {
+        Problem::Invalid { path, reason } if path.is_empty() => {
+            Problem::unsupported("invalid_header", reason)
+        }
+        Problem::Invalid { path, reason } => {
+            Problem::unsupported("invalid_header", format!("{path}: {reason}"))
+        }
+        unsupported @ Problem::Unsupported { .. } => unsupported,
+    })
+}
+
+fn read(add: &mut Vec<core::HeaderValueOption>, remove: &mut Vec<String>) -> Result<HeaderMutations> {
     let remove = std::mem::take(remove);
     let remove = remove.iter().map(|name| match name.to_ascii_lowercase().as_str() {
         pseudo if pseudo.starts_with(':') || pseudo == "host" => {
@@ -58,14 +73,14 @@ fn appended(mut option: core::HeaderValueOption) -> Result<Option<HeaderAdd>> {
 
 fn value(text: &str) -> Result<HeaderText> {
     if !text.contains('%') {
-        return values::header_value(text).map(HeaderText::Literal);
+        return values::header_text(text).map(HeaderText::Literal);
     }
     let parsed = format::parse(text)?;
     if let Some(operator) = format::unavailable(&parsed).next() {
         return Err(Problem::unsupported("unsupported_operator", operator));
     }
     match parsed.segments.as_slice() {
-        [Segment::Literal(literal)] => values::header_value(literal).map(HeaderText::Literal),
+        [Segment::Literal(literal)] => values::header_text(literal).map(HeaderText::Literal),
         _ => Ok(HeaderText::Format(Arc::new(parsed))),
     }
 }

@@ -177,20 +177,26 @@ fn header_additions() {
     assert!(matches!(&got.add[1].value, HeaderText::Format(_)));
     assert!(matches!(&got.add[2].value, HeaderText::Literal(value) if value == "50%"));
     for (key, value, expect) in [
-        (":path", "/x", "invalid virtual_hosts[0].routes[0].request_headers_to_add: :path cannot be set"),
-        (
-            "x-a",
-            "%NOPE%",
-            "invalid virtual_hosts[0].routes[0].request_headers_to_add.x-a: unknown access log operator %NOPE%",
-        ),
+        (":path", "/x", "invalid_header{:path_cannot_be_set}"),
+        ("x-a", "%NOPE%", "invalid_header{x-a:_unknown_access_log_operator_%NOPE%}"),
+        ("x-a", "100%", "invalid_header{x-a:_unterminated_operator_in_format_at_\"\"}"),
+        ("x-a", "a\nb", "invalid_header{x-a:_bad_header_value_\"a\\nb\"}"),
+        ("x a", "b", "invalid_header{bad_header_name_\"x_a\"}"),
+        ("x-a", "%CONNECTION_ID%", "unsupported_operator{CONNECTION_ID}"),
     ] {
+        let bad = vec![add(key, value, Action::AddIfAbsent)];
         let mut route = route_to(forward());
-        route.request_headers_to_add = vec![add(key, value, Action::AddIfAbsent)];
-        assert_eq!(outcome(table(table_of(vec![route]), &mut Warnings::default())), expect);
+        route.request_headers_to_add = bad.clone();
+        assert_eq!(refusal(route), expect);
+        let mut host = table_of(vec![route_to(forward())]);
+        host.virtual_hosts[0].response_headers_to_add = bad;
+        let host = table(host, &mut Warnings::default()).unwrap();
+        assert_eq!(&*host.virtual_hosts[0].routes[0].refusal.as_ref().unwrap().details, expect);
     }
     let mut route = route_to(forward());
-    route.request_headers_to_add = vec![add("x-a", "%CONNECTION_ID%", Action::AddIfAbsent)];
-    assert_eq!(refusal(route), "unsupported_operator{CONNECTION_ID}");
+    route.response_headers_to_add = vec![add("x-a", "grün", Action::AddIfAbsent)];
+    let added = translated(route).response_headers.add[0].value.clone();
+    assert!(matches!(added, HeaderText::Literal(value) if value == "grün".as_bytes()));
 }
 
 /// What one route cannot honour refuses that route, and nothing it would have matched falls through to the next.
