@@ -119,7 +119,10 @@ pub enum Operator {
     ResponseDuration,
     ResponseTxDuration,
     UpstreamHost,
-    UpstreamCluster,
+    /// `raw`: its name; otherwise the one it is to be observed by.
+    UpstreamCluster {
+        raw: bool,
+    },
     UpstreamLocalAddress,
     UpstreamRemoteAddress,
     UpstreamRequestAttemptCount,

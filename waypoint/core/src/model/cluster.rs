@@ -11,6 +11,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Cluster {
     pub name: ClusterName,
+    /// What logs and traces call it: `alt_stat_name`, else its name.
+    pub observable_name: Arc<str>,
     /// Of the serialized cluster.
     pub content_hash: u64,
     pub discovery: Discovery,

@@ -176,7 +176,8 @@ fn endpoints<'a>(operator: &'a Operator, record: &'a RequestRecord<'_>) -> Evalu
     let (upstream, downstream) = (&record.upstream, &record.downstream);
     match operator {
         Operator::UpstreamHost => maybe(upstream.host),
-        Operator::UpstreamCluster => maybe(upstream.cluster),
+        Operator::UpstreamCluster { raw: true } => maybe(upstream.cluster),
+        Operator::UpstreamCluster { raw: false } => maybe(upstream.observable_cluster),
         Operator::UpstreamLocalAddress => address(upstream.local_address, true),
         Operator::UpstreamRemoteAddress => address(upstream.remote_address, true),
         Operator::UpstreamRequestAttemptCount => Evaluated::Number(upstream.attempts.into()),

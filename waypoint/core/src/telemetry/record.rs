@@ -96,6 +96,8 @@ pub struct ResponseHead<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upstream<'a> {
     pub cluster: Option<&'a str>,
+    /// The name it is to be observed by (`alt_stat_name`).
+    pub observable_cluster: Option<&'a str>,
     /// As Envoy prints it: `ip:port`, or `envoy://connect_originate/ip:port` for an HBONE endpoint.
     pub host: Option<&'a str>,
     pub local_address: Option<SocketAddr>,

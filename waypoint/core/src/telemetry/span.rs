@@ -97,6 +97,8 @@ impl Span {
         }
         if let Some(cluster) = record.upstream.cluster {
             self.tag("upstream_cluster", cluster);
+        }
+        if let Some(cluster) = record.upstream.observable_cluster {
             self.tag("upstream_cluster.name", cluster);
         }
     }

@@ -72,11 +72,14 @@ fn cluster(mut proto: pb::Cluster, content_hash: u64, warnings: &mut Warnings) -
     refusals.catch(filters(std::mem::take(&mut proto.filters), warnings), || ())?;
     let connect_timeout = values::limit(proto.connect_timeout.take().as_ref()).at("connect_timeout")?;
     let istio = proto.metadata.take();
-    let name = std::mem::take(&mut proto.name).into();
+    let name: Arc<str> = std::mem::take(&mut proto.name).into();
+    let alternative = std::mem::take(&mut proto.alt_stat_name);
+    let observable_name = if alternative.is_empty() { name.clone() } else { alternative.into() };
     ignored::cluster(&mut proto);
     refusals.catch(wire::nothing_left(&proto), || ())?;
     Ok(Cluster {
         name,
+        observable_name,
         content_hash,
         discovery,
         balancing,

@@ -211,7 +211,6 @@ pub(super) fn substitution_format(format: &mut core::SubstitutionFormatString) {
 }
 
 pub(super) fn cluster(cluster: &mut cluster::Cluster) {
-    cluster.alt_stat_name.clear(); // Envoy's own statistics
     cluster.stats_matcher = None;
     cluster.track_cluster_stats = None;
     cluster.track_timeout_budgets = false;

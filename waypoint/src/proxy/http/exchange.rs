@@ -13,6 +13,7 @@ mod filters;
 pub mod forward;
 mod interim;
 mod limit;
+mod operation;
 pub mod record;
 mod relay;
 mod request;
@@ -23,6 +24,7 @@ mod upload;
 use self::early::Early;
 use self::filters::FilterVerdict;
 use self::limit::Limited;
+use self::operation::Operation;
 use self::record::Record;
 use self::request::Request;
 use super::head::{Refused, messaging_violation};
@@ -63,8 +65,7 @@ pub struct Exchange<'c> {
     /// What CORS adds to whatever answer is given.
     cors: Option<(Arc<Cors>, HeaderValue)>,
     picked: Option<Picked>,
-    /// What its route calls the request.
-    operation: Option<HeaderValue>,
+    operation: Operation,
     has_body: bool,
     /// What filters read of it.
     early: Early,
@@ -93,7 +94,7 @@ pub async fn run<S: Session>(
         dice,
         cors: None,
         picked: None,
-        operation: None,
+        operation: Operation::default(),
         has_body,
         early: Early::default(),
         response_changes: Vec::new(),
@@ -155,10 +156,11 @@ impl Exchange<'_> {
         head: Result<RequestHead, Refused>,
         session: &mut S,
     ) -> Result<(Request, Plan), Refusal> {
-        let request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
+        let mut request = Request::new(head?, &self.chain, &mut self.dice, &mut self.record)?;
+        self.operation = Operation::of_client(request.operation.take());
         self.pick(&request);
         if let Some(failure) = request.refused {
-            self.operation = None; // Envoy: no span was begun that could name it
+            self.operation = Operation::Unnamed; // Envoy: no span was begun that could name it
             return Err(failure.into());
         }
         let chain = self.chain.clone();
@@ -336,7 +338,7 @@ impl Exchange<'_> {
         if let Some((cors, origin)) = &self.cors {
             cors::response_headers(cors, origin, &mut head.headers);
         }
-        if let Some(operation) = &self.operation
+        if let Some(operation) = self.operation.told()
             && self.chain.names_operation
             && !self.record.suppress_envoy
         {
@@ -372,8 +374,7 @@ impl Exchange<'_> {
             self.record.flag(ResponseFlag::DC);
         }
         let context = record::Context { snapshot: &self.snapshot, connection: self.connection };
-        let operation = self.operation.as_ref().and_then(|operation| operation.to_str().ok());
-        self.record.write(&context, &self.chain, operation);
+        self.record.write(&context, &self.chain, self.operation.text());
     }
 }
 

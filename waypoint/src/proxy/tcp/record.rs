@@ -21,6 +21,7 @@ pub(super) struct TcpRecord<'c> {
     snapshot: Arc<Snapshot>,
     started: Instant,
     cluster: Option<Arc<str>>,
+    observable_cluster: Option<Arc<str>>,
     pub service: Option<Arc<ServiceRef>>,
     pub upstream: Option<Destination>,
     pub transport_failure: Option<String>,
@@ -43,6 +44,7 @@ impl<'c> TcpRecord<'c> {
             snapshot: connection.worker.snapshot(),
             started: Instant::now(),
             cluster: None,
+            observable_cluster: None,
             service: None,
             upstream: None,
             transport_failure: None,
@@ -61,6 +63,7 @@ impl<'c> TcpRecord<'c> {
     pub(super) fn leads_to(&mut self, cluster: Option<&Arc<str>>) {
         let entry = cluster.and_then(|name| self.snapshot.cluster(name));
         self.service = entry.and_then(|entry| entry.cluster.service.clone());
+        self.observable_cluster = entry.map(|entry| entry.cluster.observable_name.clone());
         self.cluster = cluster.filter(|_| entry.is_some()).cloned();
     }
 
@@ -146,6 +149,7 @@ impl<'c> TcpRecord<'c> {
             bytes_sent: self.sent,
             upstream: Upstream {
                 cluster: self.cluster.as_deref(),
+                observable_cluster: self.observable_cluster.as_deref(),
                 host: host.as_deref(),
                 local_address: self.local,
                 remote_address: None,

@@ -38,6 +38,14 @@ fn with_options(options: &upstream_http::HttpProtocolOptions) -> pb::Cluster {
 }
 
 #[test]
+fn logs_call_it_by_the_alternative_name() {
+    for (alternative, expect) in [("", "c"), ("c;", "c;")] {
+        let cluster = translated(&pb::Cluster { alt_stat_name: alternative.into(), ..eds() });
+        assert_eq!((&*cluster.name, &*cluster.observable_name), ("c", expect));
+    }
+}
+
+#[test]
 fn defaults_are_envoys() {
     let cluster = translated(&eds());
     assert_eq!(cluster.connect_timeout, Duration::from_secs(5));

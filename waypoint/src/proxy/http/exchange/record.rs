@@ -47,6 +47,7 @@ pub struct Record {
     pub details: Cow<'static, str>,
     pub route: Option<Arc<str>>,
     pub cluster: Option<ClusterName>,
+    observable_cluster: Option<Arc<str>>,
     pub service: Option<Arc<ServiceRef>>,
     pub transport_failure: Option<String>,
     upstream: Option<Destination>,
@@ -93,6 +94,7 @@ impl Record {
             details: Cow::Borrowed(""),
             route: None,
             cluster: None,
+            observable_cluster: None,
             service: None,
             transport_failure: None,
             upstream: None,
@@ -133,7 +135,12 @@ impl Record {
     /// A cluster that is not there is none. Envoy: `%UPSTREAM_CLUSTER%` is empty.
     pub fn leads_to(&mut self, cluster: &ClusterName, entry: Option<&Arc<ClusterEntry>>) {
         self.cluster = entry.map(|_| cluster.clone());
+        self.observable_cluster = entry.map(|entry| entry.cluster.observable_name.clone());
         self.service = entry.and_then(|entry| entry.cluster.service.clone());
+    }
+
+    pub fn leads_nowhere(&mut self) {
+        (self.cluster, self.observable_cluster, self.service) = (None, None, None);
     }
 
     pub fn flag(&mut self, flag: ResponseFlag) {
@@ -254,6 +261,7 @@ impl Record {
                 .map(|(request, response)| record::GrpcMessages { request, response: response.count() }),
             upstream: Upstream {
                 cluster: self.cluster.as_deref(),
+                observable_cluster: self.observable_cluster.as_deref(),
                 host: host.as_deref(),
                 local_address: self.upstream_local,
                 remote_address: None,

@@ -81,7 +81,7 @@ impl Exchange<'_> {
                 record,
                 snapshot,
                 chain,
-                operation: self.operation.take(),
+                operation: std::mem::take(&mut self.operation),
                 _held: (lease, chosen),
             };
             return After::Upgrade(Box::new(upgrade));

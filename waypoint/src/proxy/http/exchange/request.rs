@@ -4,6 +4,7 @@ use super::Refusal;
 use super::record::Record;
 use crate::proxy::http::framing;
 use crate::proxy::http::header_case::HeaderCase;
+use crate::proxy::http::reply;
 use crate::proxy::http::session::{RequestHead, ResponseHead};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -35,6 +36,8 @@ pub(super) struct Request {
     pub(super) refused: Option<Failure>,
     pub(super) case: Option<Arc<HeaderCase>>,
     pub(super) scheme: &'static str,
+    /// What the client calls it.
+    pub(super) operation: Option<HeaderValue>,
     remote_ip: IpAddr,
 }
 
@@ -76,6 +79,7 @@ impl Request {
             trace_context::inject(&trace, tracing, &mut headers);
             record.traced(trace);
         }
+        let operation = chain.names_operation.then(|| headers.remove(reply::DECORATOR)).flatten();
         record.request_headers = headers.clone();
         // What a client sends behind such a request is another protocol's, or a request if it was not upgraded; only
         // closing leaves no doubt (CVE-2026-2833, CVE-2025-64763).
@@ -89,7 +93,19 @@ impl Request {
             PathOutcome::Redirect { location } => return Err(redirect(&location)),
         };
         let remote_ip = remote_ip(&headers, record.source.ip());
-        Ok(Self { method, path, authority, version, headers, upgrade, refused, scheme, remote_ip, case })
+        Ok(Self {
+            method,
+            path,
+            authority,
+            version,
+            headers,
+            upgrade,
+            refused,
+            case,
+            scheme,
+            operation,
+            remote_ip,
+        })
     }
 
     #[must_use]

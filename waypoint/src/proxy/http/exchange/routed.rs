@@ -16,14 +16,11 @@ impl Exchange<'_> {
         let picked = self.picked.as_ref();
         self.record.route = picked.map(|picked| picked.route.name.clone());
         self.record.include_attempt_count = picked.is_some_and(|picked| picked.include_attempt_count);
-        (self.record.cluster, self.record.service) = (None, None);
+        self.record.leads_nowhere();
         if let Some(target) = picked.and_then(|picked| picked.target.as_ref()) {
             self.record.leads_to(&target.cluster, self.snapshot.cluster(&target.cluster));
         }
-        // Envoy: what the first route calls it; a span has begun by then.
-        if self.operation.is_none() {
-            self.operation = picked.and_then(|picked| picked.route.decorator.clone());
-        }
+        self.operation.routed(|| picked.and_then(|picked| picked.route.decorator.clone()));
     }
 
     pub(super) fn route(&self) -> Option<&Arc<Route>> {

@@ -1,11 +1,11 @@
 //! An answered upgrade, on its way to the owner of the session: what it takes to join the connections and to tell of them.
 
 use super::forward::Chosen;
+use super::operation::Operation;
 use super::record::{Context, Record};
 use crate::proxy::connection::Connection;
 use crate::proxy::tcp::copy::{self, Counters};
 use crate::proxy::upstream::pool::Lease;
-use http::HeaderValue;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ pub struct Upgrade {
     pub(super) record: Record,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) chain: Arc<HttpChain>,
-    pub(super) operation: Option<HeaderValue>,
+    pub(super) operation: Operation,
     /// Keeps the connection's and the endpoint's counts.
     pub(super) _held: (Lease, Chosen),
 }
@@ -41,7 +41,6 @@ impl Upgrade {
             Some(copy::Ended::Clean | copy::Ended::TooLong) => {}
         }
         let context = Context { snapshot: &self.snapshot, connection };
-        let operation = self.operation.as_ref().and_then(|operation| operation.to_str().ok());
-        self.record.write(&context, &self.chain, operation);
+        self.record.write(&context, &self.chain, self.operation.text());
     }
 }
