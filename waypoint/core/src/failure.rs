@@ -188,6 +188,16 @@ impl ResponseFlags {
         Self(self.0 | 1 << flag as u8)
     }
 
+    /// Adds URX to the flag of a connection that could not be opened. Envoy prints flags in the order they were set: URX
+    /// comes last here, and first where a request's retries are used up.
+    #[must_use]
+    pub const fn attempts_exhausted(self) -> Self {
+        Self(self.with(ResponseFlag::URX).0 | Self::URX_IS_LAST)
+    }
+
+    /// No flag's bit.
+    const URX_IS_LAST: u32 = 1 << 31;
+
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -213,8 +223,10 @@ impl ResponseFlags {
 /// Prints `-` for none, else the flags joined by commas.
 impl fmt::Display for ResponseFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = (self.0 & Self::URX_IS_LAST != 0).then_some(ResponseFlag::URX);
+        let flags = ResponseFlag::ALL.into_iter().filter(|flag| self.contains(*flag) && Some(*flag) != last);
         let mut first = true;
-        for flag in ResponseFlag::ALL.into_iter().filter(|flag| self.contains(*flag)) {
+        for flag in flags.chain(last) {
             if !first {
                 f.write_str(",")?;
             }

@@ -146,9 +146,17 @@ async fn open(
     }
 }
 
+/// Envoy: behind a tunnel the endpoint counts as connected at once, so one that its ztunnel refuses is a reset connection.
 fn refusal(error: UpstreamError, record: &mut TcpRecord<'_>) -> Failure {
-    let failure =
-        Failure::reset(error.reason, &ResetContext { transport: error.detail(), ..ResetContext::default() });
+    let reason = match error.reason {
+        ResetReason::ConnectionTermination => ResetReason::RemoteReset,
+        reason => reason,
+    };
+    let mut failure =
+        Failure::reset(reason, &ResetContext { transport: error.detail(), ..ResetContext::default() });
+    if reason.is_connect_failure() {
+        failure.flags = failure.flags.attempts_exhausted();
+    }
     record.transport_failure = error.transport;
     failure
 }

@@ -152,5 +152,8 @@ fn grpc_content_types() {
 fn flags_print_in_envoys_order() {
     let flags = ResponseFlags::of(ResponseFlag::UF).with(ResponseFlag::URX).with(ResponseFlag::DI);
     assert_eq!(flags.to_string(), "URX,UF,DI");
+    let unopened = ResponseFlags::of(ResponseFlag::UF).attempts_exhausted();
+    assert_eq!(unopened.to_string(), "UF,URX");
+    assert_eq!(unopened.envoy_bits(), flags.envoy_bits() - ResponseFlags::of(ResponseFlag::DI).envoy_bits());
     assert_eq!(ResponseFlags::NONE.to_string(), "-");
 }
