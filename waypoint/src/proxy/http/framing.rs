@@ -80,13 +80,15 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
-/// Whether a message has no transfer coding but `chunked`, once: any other would be taken off together with its name.
-/// Envoy: any other is a protocol error. hyper reads what ends in `chunked`, and all else until the end.
+/// Whether a message says once at most how long it is, and has no transfer coding but `chunked`: any other would be taken
+/// off together with its name. Envoy: a protocol error. hyper reads what ends in `chunked`, and all else until the end, and
+/// would pass two lengths on.
 #[must_use]
 pub fn is_plain(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let only = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    codings.next().is_none_or(only) && codings.next().is_none()
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    lengths <= 1 && codings.next().is_none_or(only) && codings.next().is_none()
 }
 
 /// The length a message declares, when it does.

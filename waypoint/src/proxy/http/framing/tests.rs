@@ -84,3 +84,10 @@ fn chunked_alone_is_a_plain_coding() {
         assert_eq!(is_plain(&map), expect, "{codings:?}");
     }
 }
+
+#[test]
+fn two_lengths_are_not_plain() {
+    assert!(is_plain(&headers(&[("content-length", "7")])));
+    assert!(!is_plain(&headers(&[("content-length", "7"), ("content-length", "7")])));
+    assert!(!is_plain(&headers(&[("content-length", "5"), ("content-length", "102")])));
+}
