@@ -49,7 +49,8 @@ pub fn timeouts(forward: &Forward, request: &RequestView<'_>) -> Timeouts {
 
 /// A client that names no deadline has none, up to the route's limit; zero limits nothing.
 fn grpc_total(limit: Duration, header: Option<&HeaderValue>) -> Option<Duration> {
-    let asked = header.and_then(parse_grpc_timeout);
+    // Envoy: zero is none, too; the server gets it as it came.
+    let asked = header.and_then(parse_grpc_timeout).filter(|asked| !asked.is_zero());
     let limit = Some(limit).filter(|limit| !limit.is_zero());
     match (asked, limit) {
         (Some(asked), Some(limit)) => Some(asked.min(limit)),
@@ -57,7 +58,7 @@ fn grpc_total(limit: Duration, header: Option<&HeaderValue>) -> Option<Duration>
     }
 }
 
-/// At most eight digits and a unit, `grpc/doc/PROTOCOL-HTTP2.md`. Zero is an expired deadline, not "none".
+/// At most eight digits and a unit, `grpc/doc/PROTOCOL-HTTP2.md`.
 fn parse_grpc_timeout(value: &HeaderValue) -> Option<Duration> {
     let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -35,6 +35,8 @@ fn table() {
         (Some(500), Some(0), None, Some("x"), (None, None, None)),
         (Some(500), Some(0), None, Some("123456789m"), (None, None, None)),
         (Some(500), Some(0), None, Some("2M"), (Some(120_000), None, Some(120_000))),
+        (Some(500), Some(0), None, Some("0m"), (None, None, None)),
+        (Some(500), Some(1000), None, Some("0S"), (Some(1000), None, Some(1000))),
         (Some(500), Some(1000), Some(50), Some("100m"), (Some(100), Some(50), Some(50))),
     ];
     for (timeout, max_grpc, per_try, grpc, expect) in rows {
