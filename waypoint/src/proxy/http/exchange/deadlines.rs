@@ -54,6 +54,8 @@ pub struct Deadlines {
     per_try_idle_at: Option<Instant>,
     idle_at: Option<Instant>,
     request_at: Option<Instant>,
+    /// When the request was complete.
+    ended_at: Option<Instant>,
 }
 
 impl Deadlines {
@@ -70,12 +72,14 @@ impl Deadlines {
             per_try_idle_at: None,
             idle_at: idle.map(|idle| now + idle),
             request_at: chain.request_timeout.filter(|limit| !limit.is_zero()).map(|limit| now + limit),
+            ended_at: None,
         }
     }
 
     /// The request is complete; later calls change nothing.
     pub fn request_ended(&mut self, now: Instant) {
         self.request_at = None;
+        self.ended_at = self.ended_at.or(Some(now));
         self.total_at = self.total_at.or_else(|| Some(now + self.total?));
         self.per_try_at = self.per_try_at.or_else(|| Some(now + self.per_try?));
         self.per_try_idle_at = self.per_try_idle_at.or_else(|| Some(now + self.per_try_idle?));
@@ -113,6 +117,12 @@ impl Deadlines {
             (self.idle_at, Expired::Idle),
         ];
         all.into_iter().filter_map(|(at, what)| Some((at?, what))).min_by_key(|(at, _)| *at)
+    }
+
+    /// How long the endpoint has had the whole request.
+    #[must_use]
+    pub fn since_request(&self, now: Instant) -> Duration {
+        self.ended_at.map_or(Duration::ZERO, |ended| now.saturating_duration_since(ended))
     }
 
     #[must_use]

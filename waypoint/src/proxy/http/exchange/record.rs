@@ -200,11 +200,6 @@ impl Record {
         self.first_byte = Some(self.started.elapsed());
     }
 
-    #[must_use]
-    pub fn elapsed_millis(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
-
     fn grpc_status(&self) -> Option<u32> {
         let maps = [self.response_trailers.as_ref(), Some(&self.response_headers)];
         let value = maps.into_iter().flatten().find_map(|map| map.get("grpc-status"));

@@ -113,7 +113,8 @@ impl Exchange<'_> {
         // Envoy: counted from the end of the request, which one that asks for an upgrade does not have.
         let ended = forwarding.upload.ended() && forwarding.prepared.upgrade.is_none();
         if ended && !self.record.suppress_envoy {
-            headers.insert(reply::SERVICE_TIME, HeaderValue::from(self.record.elapsed_millis()));
+            let taken = forwarding.deadlines.since_request(Instant::now()).as_millis();
+            headers.insert(reply::SERVICE_TIME, HeaderValue::from(taken as u64));
         }
         self.record.status = Some(status.as_u16());
         self.change_response(&mut headers);

@@ -19,12 +19,14 @@ fn tries_count_from_the_end_of_the_request() {
     let start = Instant::now();
     let mut clocks = deadlines(start);
     assert_eq!(clocks.next(), Some((start + 60 * SECOND, Expired::Idle)));
+    assert_eq!(clocks.since_request(start + SECOND), Duration::ZERO);
     let complete = start + 5 * SECOND;
     clocks.request_ended(complete);
     assert_eq!(clocks.next(), Some((complete + SECOND, Expired::PerTryIdle)));
     clocks.moved(true, complete + SECOND);
     assert_eq!(clocks.next(), Some((complete + 2 * SECOND, Expired::PerTry)));
     clocks.request_ended(complete + SECOND);
+    assert_eq!(clocks.since_request(complete + 3 * SECOND), 3 * SECOND, "the first end counts");
     assert_eq!(clocks.total_at(), Some(complete + 10 * SECOND));
 }
 
